@@ -1,0 +1,46 @@
+"""Nyströmformer: self-attention through landmarks, at a cost that grows with the text's length and not its square.
+
+The package holds the attention as plain functions of tensors, the model with its five task heads as drop-ins for
+transformers' classes and checkpoints, and `register_attention`, which brings landmark attention to any transformers
+encoder. Importing it makes transformers' Auto classes and pipelines use these classes for Nyströmformer checkpoints.
+"""
+
+from nystrom_demo.attention import (
+    NystromFactors,
+    depthwise_convolution,
+    iterative_pinv,
+    nystrom_attention,
+    nystrom_factors,
+    segment_means,
+    softmax_attention,
+)
+from nystrom_demo.heads import (
+    NystromformerForMaskedLM,
+    NystromformerForMultipleChoice,
+    NystromformerForQuestionAnswering,
+    NystromformerForSequenceClassification,
+    NystromformerForTokenClassification,
+)
+from nystrom_demo.interop import register_attention, register_auto_classes
+from nystrom_demo.model import AttentionSettings, NystromformerConfig, NystromformerModel
+
+__all__ = [
+    "AttentionSettings",
+    "NystromFactors",
+    "NystromformerConfig",
+    "NystromformerForMaskedLM",
+    "NystromformerForMultipleChoice",
+    "NystromformerForQuestionAnswering",
+    "NystromformerForSequenceClassification",
+    "NystromformerForTokenClassification",
+    "NystromformerModel",
+    "depthwise_convolution",
+    "iterative_pinv",
+    "nystrom_attention",
+    "nystrom_factors",
+    "register_attention",
+    "segment_means",
+    "softmax_attention",
+]
+
+register_auto_classes()

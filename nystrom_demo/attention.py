@@ -1,0 +1,318 @@
+"""Softmax attention and its landmark (Nyström) approximation, as functions of tensors.
+
+Source: Xiong et al., "Nyströmformer: A Nyström-based Algorithm for Approximating Self-Attention", AAAI 2021
+(arXiv 2102.03902). The functions stand in the order of the paper: exact attention (eq. 2), landmarks as segment
+means (section 3.3), the three kernels (eq. 13), the iterative pseudo-inverse (eq. 14), their product (eq. 13, 15).
+
+Shapes, everywhere: q, k, v are (batch, heads, seq, head_dim); `key_padding_mask` is (batch, seq), boolean, true
+where a token is real. Padding enters no landmark, no softmax and no convolution, wherever it stands in its row.
+What the functions return at padded positions is finite and otherwise unspecified.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+PINV_ITERATIONS = 6
+
+
+class NystromFactors(NamedTuple):
+    """The parts of landmark attention S ≈ kernel_1 · kernel_2⁺ · kernel_3, the paper's F̃, Ã⁺, B̃ (eq. 13).
+
+    kernel_1: (batch, heads, seq, landmarks), every token's softmax over the landmarks' keys.
+    kernel_2: (batch, heads, landmarks, landmarks), the landmarks' softmax over one another.
+    kernel_2_inv: (batch, heads, landmarks, landmarks), its pseudo-inverse after the chosen number of iterations.
+    kernel_3: (batch, heads, landmarks, seq), every landmark's softmax over the tokens' keys.
+    q_landmarks, k_landmarks: (batch, heads, landmarks, head_dim).
+    segments: (batch, seq), the landmark that each token is averaged into; -1 at padding.
+    """
+
+    kernel_1: torch.Tensor
+    kernel_2: torch.Tensor
+    kernel_2_inv: torch.Tensor
+    kernel_3: torch.Tensor
+    q_landmarks: torch.Tensor
+    k_landmarks: torch.Tensor
+    segments: torch.Tensor
+
+    def attention(self) -> torch.Tensor:
+        """The (batch, heads, seq, seq) matrix that stands in for softmax(q kᵀ/√d); O(n²) memory, for looking at."""
+        return self.kernel_1 @ (self.kernel_2_inv @ self.kernel_3)
+
+
+def softmax_attention(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    key_padding_mask: torch.Tensor | None = None,
+    *,
+    scale: float | None = None,
+) -> torch.Tensor:
+    """Exact attention softmax(q kᵀ/√d) v (eq. 2), (batch, heads, seq, head_dim), through the fused kernel of torch.
+
+    `scale` replaces 1/√d. ValueError for shapes or a mask that do not fit.
+    """
+    check_inputs(q, k, v, key_padding_mask)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=_over_keys(key_padding_mask), scale=scale)
+
+
+def softmax_attention_map(
+    q: torch.Tensor, k: torch.Tensor, key_padding_mask: torch.Tensor | None = None, *, scale: float | None = None
+) -> torch.Tensor:
+    """The matrix softmax(q kᵀ/√d) itself, (batch, heads, queries, keys). Columns of padding are zero."""
+    check_inputs(q, k, k, key_padding_mask)
+    return _kernel(q, k, _over_keys(key_padding_mask), scale)
+
+
+def segment_means(
+    x: torch.Tensor, num_landmarks: int, key_padding_mask: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Landmarks of x (batch, heads, seq, head_dim): the means of consecutive segments of its real tokens (section 3.3).
+
+    Returns (landmarks, valid): landmarks is (batch, heads, m, head_dim) with m = min(num_landmarks, seq), valid is
+    (batch, m) or None where every landmark has a token. The segments of a row differ in length by at most one, the
+    longer ones first. A row of r < m real tokens has its first r landmarks valid, one a token; the others are zero.
+    """
+    check_inputs(x, x, x, key_padding_mask)
+    check_num_landmarks(num_landmarks)
+    batch, heads, seq, head_dim = x.shape
+    m = min(num_landmarks, seq)
+    if key_padding_mask is None:
+        return _segment_means_of_full_rows(x, m), None
+
+    index, lengths = segment_index(key_padding_mask, m)  # (batch, seq), (batch, m)
+    # Padding is sent to a spare landmark m, which is cut off, so that not even its infinities reach a mean.
+    index = torch.where(key_padding_mask, index, m)
+    rows = x.transpose(1, 2).flatten(2)  # (batch, seq, heads * head_dim), a view of a projection's output
+    sums = rows.new_zeros(batch, m + 1, heads * head_dim, dtype=_accumulator(x.dtype))
+    sums = sums.scatter_add(1, index[:, :, None].expand_as(rows), rows.to(sums.dtype))[:, :m]
+    means = (sums / lengths.clamp(min=1)[:, :, None]).to(x.dtype)  # (batch, m, heads * head_dim)
+    return means.unflatten(2, (heads, head_dim)).transpose(1, 2), lengths > 0
+
+
+def segment_index(key_padding_mask: torch.Tensor, num_landmarks: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which segment each token falls in, (batch, seq), -1 at padding; and the segments' lengths, (batch, landmarks).
+
+    Of r real tokens in m segments, the first r mod m segments hold ⌊r/m⌋ + 1 tokens, the others ⌊r/m⌋.
+    """
+    m = num_landmarks
+    count = key_padding_mask.sum(-1, keepdim=True)  # (batch, 1)
+    place = key_padding_mask.cumsum(-1) - 1  # (batch, seq), a real token's place among the real ones
+    short, num_long = count // m, count % m  # (batch, 1), twice
+    in_long = num_long * (short + 1)  # how many tokens the longer segments hold together
+    index = torch.where(place < in_long, place // (short + 1), num_long + (place - in_long) // short.clamp(min=1))
+    lengths = short + (torch.arange(m, device=place.device) < num_long)  # (batch, m)
+    return torch.where(key_padding_mask, index, -1), lengths
+
+
+def iterative_pinv(
+    a: torch.Tensor, num_iterations: int = PINV_ITERATIONS, *, inv_coeff_init_option: bool = False
+) -> torch.Tensor:
+    """Approximate Moore–Penrose inverse of a (batch, heads, m, m) by Newton-like steps (eq. 14), in float32 or wider.
+
+    Z ← ¼ Z (13 I − A Z (15 I − A Z (7 I − A Z))), from Z₀ = Aᵀ / c. With `inv_coeff_init_option` c = ‖A‖₁ ‖A‖∞ of each
+    matrix; without it, transformers' "original", c is the largest of the sample's heads: slower to converge, equally
+    safe. Either makes the largest eigenvalue of A Z₀ at most 1, from which the steps converge. No step returns Z₀.
+    """
+    if a.dim() != 4 or a.shape[-1] != a.shape[-2]:
+        raise ValueError(f"iterative_pinv needs square matrices (batch, heads, m, m), got shape {tuple(a.shape)}.")
+    if num_iterations < 0:
+        raise ValueError(f"num_iterations must be at least 0, got {num_iterations}.")
+    with torch.autocast(a.device.type, enabled=False):  # the steps cancel terms of size 15; half precision drowns them
+        a = a.to(_accumulator(a.dtype))
+        identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
+        z = a.mT / _initial_coefficient(a, inv_coeff_init_option)
+        for _ in range(num_iterations):
+            az = a @ z
+            z = 0.25 * z @ (13 * identity - az @ (15 * identity - az @ (7 * identity - az)))
+        return z
+
+
+def _initial_coefficient(a: torch.Tensor, inv_coeff_init_option: bool) -> torch.Tensor:
+    """c of Z₀ = Aᵀ/c: (batch, heads, 1, 1), or (batch, 1, 1, 1) for the largest over a sample's heads."""
+    columns = a.abs().sum(-2).amax(-1)  # ‖A‖₁, (batch, heads)
+    rows = a.abs().sum(-1).amax(-1)  # ‖A‖∞, 1 for a softmax
+    c = columns * rows
+    if not inv_coeff_init_option:
+        c = c.amax(-1, keepdim=True)
+    return c[:, :, None, None]
+
+
+def nystrom_factors(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    num_landmarks: int,
+    key_padding_mask: torch.Tensor | None = None,
+    *,
+    pinv_iterations: int = PINV_ITERATIONS,
+    inv_coeff_init_option: bool = False,
+    scale: float | None = None,
+) -> NystromFactors:
+    """The three kernels of landmark attention and what they are made of (eq. 13), for looking at: O(n m) memory.
+
+    kernel_1 = softmax(q k_lᵀ/√d), kernel_2 = softmax(q_l k_lᵀ/√d), kernel_3 = softmax(q_l kᵀ/√d).
+    In a row of no more real tokens than landmarks nothing is left to approximate: each token is its own landmark,
+    kernel_1 is S itself, kernel_2 and its inverse are the identity, and kernel_3 picks landmark j's token, so that the
+    product is S. ValueError for shapes or a mask that do not fit, and for num_landmarks < 1.
+    """
+    check_inputs(q, k, k, key_padding_mask)
+    q_landmarks, valid = segment_means(q, num_landmarks, key_padding_mask)
+    k_landmarks, _ = segment_means(k, num_landmarks, key_padding_mask)
+    m = q_landmarks.shape[2]
+    real = torch.ones_like(q[:, 0, :, 0], dtype=torch.bool) if key_padding_mask is None else key_padding_mask
+    segments, _ = segment_index(real, m)
+
+    kernel_1 = _kernel(q, k_landmarks, _over_keys(valid), scale)  # (batch, heads, seq, m)
+    kernel_2 = _landmark_kernel(q_landmarks, k_landmarks, valid, scale)  # (batch, heads, m, m)
+    kernel_2_inv = iterative_pinv(kernel_2, pinv_iterations, inv_coeff_init_option=inv_coeff_init_option)
+    kernel_3 = _kernel(q_landmarks, k, _over_keys(key_padding_mask), scale)  # (batch, heads, m, seq)
+
+    exact = (real.sum(-1) <= num_landmarks)[:, None, None, None]  # rows where every token is its own landmark
+    identity = torch.eye(m, dtype=kernel_2.dtype, device=q.device)
+    picks = (segments[:, None, None, :] == torch.arange(m, device=q.device)[:, None]).to(kernel_3.dtype)
+    return NystromFactors(
+        kernel_1,
+        torch.where(exact, identity, kernel_2).to(q.dtype),
+        torch.where(exact, identity, kernel_2_inv).to(q.dtype),
+        torch.where(exact, picks, kernel_3),
+        q_landmarks,
+        k_landmarks,
+        segments,
+    )
+
+
+def nystrom_attention(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    num_landmarks: int,
+    key_padding_mask: torch.Tensor | None = None,
+    *,
+    pinv_iterations: int = PINV_ITERATIONS,
+    inv_coeff_init_option: bool = False,
+    scale: float | None = None,
+) -> torch.Tensor:
+    """Landmark attention kernel_1 · (kernel_2⁺ · (kernel_3 · v)) (eq. 15), (batch, heads, seq, head_dim).
+
+    Two fused attentions around an m×m core, tokens → landmarks → tokens, so that nothing of size n×m is held: time and
+    memory O(n m). A row of at most `num_landmarks` real tokens gets exact softmax attention. The paper's convolution
+    residual is `depthwise_convolution`. ValueError for shapes or a mask that do not fit, and for num_landmarks < 1.
+    """
+    check_inputs(q, k, v, key_padding_mask)
+    check_num_landmarks(num_landmarks)
+    if q.shape[2] <= num_landmarks:
+        return softmax_attention(q, k, v, key_padding_mask, scale=scale)
+
+    q_landmarks, valid = segment_means(q, num_landmarks, key_padding_mask)
+    k_landmarks, _ = segment_means(k, num_landmarks, key_padding_mask)
+    kernel_2 = _landmark_kernel(q_landmarks, k_landmarks, valid, scale)
+    kernel_2_inv = iterative_pinv(kernel_2, pinv_iterations, inv_coeff_init_option=inv_coeff_init_option)
+
+    # kernel_3 · v: what each landmark gathers from the tokens, (batch, heads, m, head_dim)
+    gathered = F.scaled_dot_product_attention(q_landmarks, k, v, attn_mask=_over_keys(key_padding_mask), scale=scale)
+    with torch.autocast(q.device.type, enabled=False):  # the inverse has large entries of both signs
+        values = (kernel_2_inv @ gathered.to(kernel_2_inv.dtype)).to(gathered.dtype)
+    if key_padding_mask is not None:
+        # A row of few tokens: its landmarks are its tokens, so their values are v and kernel_1 is S.
+        own_values, _ = segment_means(v, num_landmarks, key_padding_mask)
+        exact = (key_padding_mask.sum(-1) <= num_landmarks)[:, None, None, None]
+        values = torch.where(exact, own_values.to(values.dtype), values)
+    # kernel_1 · values: what each token reads from the landmarks
+    return F.scaled_dot_product_attention(q, k_landmarks, values, attn_mask=_over_keys(valid), scale=scale)
+
+
+def depthwise_convolution(
+    v: torch.Tensor, weight: torch.Tensor, key_padding_mask: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The residual that landmark attention adds (section 3.4): each head's v convolved along the sequence.
+
+    v is (batch, heads, seq, head_dim), weight is (heads, 1, kernel, 1) with kernel odd, one filter a head, shared by
+    its channels; zeros stand before the start, after the end, and at padding. Returns v's shape.
+    """
+    check_inputs(v, v, v, key_padding_mask)
+    heads, _, kernel, _ = weight.shape
+    if heads != v.shape[1] or kernel % 2 == 0:
+        raise ValueError(
+            f"weight must be (heads, 1, kernel, 1) with {v.shape[1]} heads and an odd kernel, "
+            f"got {tuple(weight.shape)}."
+        )
+    if key_padding_mask is not None:
+        v = v.masked_fill(~key_padding_mask[:, None, :, None], 0)
+    return F.conv2d(v, weight, padding=(kernel // 2, 0), groups=heads)
+
+
+def check_inputs(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, key_padding_mask: torch.Tensor | None = None
+) -> None:
+    """ValueError, naming what was wanted and what came, unless q, k, v and the mask fit together.
+
+    That each row has a real token is read from the mask on the CPU only: on a GPU the look would stall its stream.
+    """
+    for name, x in (("q", q), ("k", k), ("v", v)):
+        if x.dim() != 4 or 0 in x.shape:
+            raise ValueError(
+                f"{name} must be (batch, heads, seq, head_dim) with no axis empty, got shape {tuple(x.shape)}."
+            )
+        if x.shape != q.shape:
+            raise ValueError(f"{name} must have the shape of q, {tuple(q.shape)}, got {tuple(x.shape)}.")
+        if not x.is_floating_point():
+            raise ValueError(f"{name} must be of a floating point dtype, got {x.dtype}.")
+    if key_padding_mask is None:
+        return
+    wanted = (q.shape[0], q.shape[2])
+    if key_padding_mask.dtype != torch.bool:
+        raise ValueError(f"key_padding_mask must be boolean, true at real tokens, got {key_padding_mask.dtype}.")
+    if key_padding_mask.shape != wanted:
+        raise ValueError(f"key_padding_mask must be (batch, seq) = {wanted}, got {tuple(key_padding_mask.shape)}.")
+    if key_padding_mask.device.type == "cpu" and not torch.compiler.is_compiling():
+        empty = (~key_padding_mask.any(-1)).nonzero().flatten().tolist()
+        if empty:
+            raise ValueError(f"key_padding_mask needs at least one real token a row, got none in row {empty[0]}.")
+
+
+def check_num_landmarks(num_landmarks: int) -> None:
+    """ValueError unless num_landmarks is an integer of at least 1."""
+    if isinstance(num_landmarks, bool) or not isinstance(num_landmarks, int | torch.SymInt) or num_landmarks < 1:
+        raise ValueError(f"num_landmarks must be an integer of at least 1, got {num_landmarks!r}.")
+
+
+def _segment_means_of_full_rows(x: torch.Tensor, m: int) -> torch.Tensor:
+    """(batch, heads, seq, head_dim) to (batch, heads, m, head_dim), the longer segments first."""
+    short, num_long = divmod(x.shape[2], m)
+    split = num_long * (short + 1)
+    short_means = x[:, :, split:].unflatten(2, (m - num_long, short)).mean(3)
+    if num_long == 0:
+        return short_means
+    long_means = x[:, :, :split].unflatten(2, (num_long, short + 1)).mean(3)
+    return torch.cat([long_means, short_means], dim=2)
+
+
+def _kernel(queries: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor | None, scale: float | None) -> torch.Tensor:
+    """softmax(queries keysᵀ · scale) over the keys that the mask allows."""
+    scores = queries @ keys.mT * (queries.shape[-1] ** -0.5 if scale is None else scale)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(-1)
+
+
+def _landmark_kernel(
+    q_landmarks: torch.Tensor, k_landmarks: torch.Tensor, valid: torch.Tensor | None, scale: float | None
+) -> torch.Tensor:
+    """kernel_2 in float32 or wider; the identity where a landmark stands for no token, so that it stays regular."""
+    with torch.autocast(q_landmarks.device.type, enabled=False):
+        wide = _accumulator(q_landmarks.dtype)
+        kernel_2 = _kernel(q_landmarks.to(wide), k_landmarks.to(wide), _over_keys(valid), scale)
+    if valid is None:
+        return kernel_2
+    identity = torch.eye(kernel_2.shape[-1], dtype=kernel_2.dtype, device=kernel_2.device)
+    return torch.where(valid[:, None, :, None], kernel_2, identity)
+
+
+def _over_keys(mask: torch.Tensor | None) -> torch.Tensor | None:
+    """(batch, keys) to (batch, 1, 1, keys), the same for every head and query."""
+    return None if mask is None else mask[:, None, None, :]
+
+
+def _accumulator(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)

@@ -1,0 +1,421 @@
+"""The Nyströmformer encoder: configuration, embeddings, landmark self-attention, layers, model.
+
+Module and parameter names are transformers' own (`attention.self.query`, `LayerNorm`, …), so its checkpoints load
+unchanged. Shapes: hidden_states is (batch, seq, hidden_size); key_padding_mask is (batch, seq), true at real tokens.
+"""
+
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import initialization as init
+from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.pytorch_utils import apply_chunking_to_forward
+
+from nystrom_demo.attention import (
+    PINV_ITERATIONS,
+    check_num_landmarks,
+    depthwise_convolution,
+    nystrom_attention,
+    nystrom_factors,
+    softmax_attention,
+    softmax_attention_map,
+)
+
+IMPLEMENTATIONS = ("nystrom", "sdpa", "eager")
+POSITION_OFFSET = 2  # the checkpoints' position tables have two unused rows in front, RoBERTa's inheritance
+
+
+class NystromformerConfig(PreTrainedConfig):
+    """Shape and settings of a Nyströmformer, with transformers' field names and defaults.
+
+    The defaults are those of [uw-madison/nystromformer-512](https://huggingface.co/uw-madison/nystromformer-512).
+
+    num_landmarks: landmarks m of each attention; a text of no more than m tokens gets exact softmax attention.
+    pinv_iterations: steps of the iterative pseudo-inverse.
+    inv_coeff_init_option: first estimate of the pseudo-inverse by each matrix's own norms (true) or by the largest
+        over a sample's heads (false, what the published checkpoints were trained with).
+    conv_kernel_size: taps of the depthwise convolution residual, odd; None for none.
+    segment_means_seq_len: read and written for the sake of existing checkpoints; decides nothing here.
+    max_position_embeddings: the longest text, in tokens; the position table has two rows more.
+    """
+
+    model_type = "nystromformer"
+
+    vocab_size: int = 30000
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu_new"
+    hidden_dropout_prob: float | int = 0.1
+    attention_probs_dropout_prob: float | int = 0.1
+    max_position_embeddings: int = 510
+    type_vocab_size: int = 2
+    segment_means_seq_len: int = 64
+    num_landmarks: int = 64
+    pinv_iterations: int = PINV_ITERATIONS
+    conv_kernel_size: int | None = 65
+    inv_coeff_init_option: bool = False
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-5
+    pad_token_id: int | None = 1
+    bos_token_id: int | None = 0
+    eos_token_id: int | list[int] | None = 2
+    add_cross_attention: bool = False
+    tie_word_embeddings: bool = True
+
+    # The base class allows maps from "eager" attention only; here every implementation can give its map.
+    @property
+    def output_attentions(self) -> bool:
+        return self._output_attentions
+
+    @output_attentions.setter
+    def output_attentions(self, value: bool) -> None:
+        self._output_attentions = value
+
+    def validate_output_attentions(self) -> None:
+        pass
+
+
+class AttentionSettings(NamedTuple):
+    """How one forward pass attends: "nystrom" (landmarks), "sdpa" or "eager" (both exact), and the landmarks' numbers.
+
+    Given to a model's `forward` as `attention_settings`, it replaces the configuration's for that call alone.
+    """
+
+    implementation: str = "nystrom"
+    num_landmarks: int = 64
+    pinv_iterations: int = PINV_ITERATIONS
+    inv_coeff_init_option: bool = False
+
+    @classmethod
+    def from_config(cls, config: NystromformerConfig) -> "AttentionSettings":
+        return cls(
+            config._attn_implementation, config.num_landmarks, config.pinv_iterations, config.inv_coeff_init_option
+        )
+
+    def pinv_options(self) -> dict[str, int | bool]:
+        """The keyword arguments of `nystrom_attention` and `nystrom_factors` beside m."""
+        return {"pinv_iterations": self.pinv_iterations, "inv_coeff_init_option": self.inv_coeff_init_option}
+
+
+EXACT = AttentionSettings(implementation="sdpa")
+
+
+class NystromformerEmbeddings(nn.Module):
+    """Word, position and segment embeddings, summed and normalised."""
+
+    def __init__(self, config: NystromformerConfig):
+        super().__init__()
+        self.max_position_embeddings = config.max_position_embeddings
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings + POSITION_OFFSET, config.hidden_size)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self,
+        inputs_embeds: torch.Tensor,
+        token_type_ids: torch.Tensor | None,
+        position_ids: torch.Tensor | None,
+        key_padding_mask: torch.Tensor | None,
+    ) -> torch.Tensor:
+        if position_ids is None:
+            position_ids = self._position_ids(inputs_embeds, key_padding_mask)
+        if token_type_ids is None:
+            token_type_ids = torch.zeros(inputs_embeds.shape[:2], dtype=torch.long, device=inputs_embeds.device)
+        embeddings = inputs_embeds + self.token_type_embeddings(token_type_ids)
+        embeddings = embeddings + self.position_embeddings(position_ids)
+        return self.dropout(self.LayerNorm(embeddings))
+
+    def _position_ids(self, inputs_embeds: torch.Tensor, key_padding_mask: torch.Tensor | None) -> torch.Tensor:
+        """(1 or batch, seq): a real token's place among the real tokens, so that left padding moves nothing."""
+        seq = inputs_embeds.shape[1]
+        if seq > self.max_position_embeddings:
+            raise ValueError(
+                f"The text is {seq} tokens long, but the position table of this model ends at "
+                f"{self.max_position_embeddings}."
+            )
+        if key_padding_mask is None:
+            return torch.arange(seq, device=inputs_embeds.device)[None] + POSITION_OFFSET
+        return (key_padding_mask.cumsum(-1) - 1).clamp(min=0) + POSITION_OFFSET
+
+
+class NystromformerSelfAttention(nn.Module):
+    """Multi-head attention over landmarks, or exact, plus the depthwise convolution of v."""
+
+    def __init__(self, config: NystromformerConfig):
+        super().__init__()
+        if config.hidden_size % config.num_attention_heads:
+            raise ValueError(
+                f"hidden_size must be a multiple of num_attention_heads, got {config.hidden_size} and "
+                f"{config.num_attention_heads}."
+            )
+        self.num_attention_heads = config.num_attention_heads
+        self.query = nn.Linear(config.hidden_size, config.hidden_size)
+        self.key = nn.Linear(config.hidden_size, config.hidden_size)
+        self.value = nn.Linear(config.hidden_size, config.hidden_size)
+        kernel = config.conv_kernel_size
+        if kernel is not None:
+            if kernel < 1 or kernel % 2 == 0:
+                raise ValueError(f"conv_kernel_size must be an odd number or None, got {kernel}.")
+            heads = config.num_attention_heads
+            # A Conv2d for its parameter's name and shape (heads, 1, kernel, 1); `depthwise_convolution` applies it.
+            self.conv = nn.Conv2d(heads, heads, (kernel, 1), padding=(kernel // 2, 0), bias=False, groups=heads)
+        else:
+            self.conv = None
+
+    def project(self, hidden_states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """q, k, v of hidden_states, each (batch, heads, seq, head_dim)."""
+        return tuple(
+            linear(hidden_states).unflatten(-1, (self.num_attention_heads, -1)).transpose(1, 2)
+            for linear in (self.query, self.key, self.value)
+        )
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        key_padding_mask: torch.Tensor | None,
+        settings: AttentionSettings,
+        output_attentions: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(batch, seq, hidden_size), and the (batch, heads, seq, seq) attention map or None."""
+        q, k, v = self.project(hidden_states)  # (batch, heads, seq, head_dim)
+        attend = _ATTEND[settings.implementation]
+        context = attend(q, k, v, key_padding_mask, settings)
+        if self.conv is not None:
+            context = context + depthwise_convolution(v, self.conv.weight, key_padding_mask)
+        context = context.transpose(1, 2).flatten(2)  # (batch, seq, hidden_size)
+        return context, attention_map(q, k, key_padding_mask, settings) if output_attentions else None
+
+
+def _attend_over_landmarks(q, k, v, key_padding_mask, settings: AttentionSettings) -> torch.Tensor:
+    return nystrom_attention(q, k, v, settings.num_landmarks, key_padding_mask, **settings.pinv_options())
+
+
+def _attend_exactly(q, k, v, key_padding_mask, settings: AttentionSettings) -> torch.Tensor:
+    return softmax_attention(q, k, v, key_padding_mask)
+
+
+def _attend_by_matrix(q, k, v, key_padding_mask, settings: AttentionSettings) -> torch.Tensor:
+    return softmax_attention_map(q, k, key_padding_mask) @ v
+
+
+_ATTEND = {"nystrom": _attend_over_landmarks, "sdpa": _attend_exactly, "eager": _attend_by_matrix}
+
+
+def attention_map(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    key_padding_mask: torch.Tensor | None,
+    settings: AttentionSettings,
+    *,
+    scale: float | None = None,
+) -> torch.Tensor:
+    """The (batch, heads, seq, seq) matrix that the settings' attention multiplies v by, without the convolution."""
+    if settings.implementation != "nystrom" or q.shape[2] <= settings.num_landmarks:
+        return softmax_attention_map(q, k, key_padding_mask, scale=scale)
+    factors = nystrom_factors(q, k, settings.num_landmarks, key_padding_mask, scale=scale, **settings.pinv_options())
+    return factors.attention()
+
+
+class NystromformerAddNorm(nn.Module):
+    """Dense layer, dropout, residual sum and layer norm: what follows both the attention and the feed-forward."""
+
+    def __init__(self, input_size: int, config: NystromformerConfig):
+        super().__init__()
+        self.dense = nn.Linear(input_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, hidden_states: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        return self.LayerNorm(self.dropout(self.dense(hidden_states)) + residual)
+
+
+class NystromformerAttention(nn.Module):
+    def __init__(self, config: NystromformerConfig):
+        super().__init__()
+        self.self = NystromformerSelfAttention(config)
+        self.output = NystromformerAddNorm(config.hidden_size, config)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        key_padding_mask: torch.Tensor | None,
+        settings: AttentionSettings,
+        output_attentions: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        context, attentions = self.self(hidden_states, key_padding_mask, settings, output_attentions)
+        return self.output(context, hidden_states), attentions
+
+
+class NystromformerIntermediate(nn.Module):
+    def __init__(self, config: NystromformerConfig):
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.intermediate_act_fn = ACT2FN[config.hidden_act]
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        return self.intermediate_act_fn(self.dense(hidden_states))
+
+
+class NystromformerLayer(GradientCheckpointingLayer):
+    def __init__(self, config: NystromformerConfig):
+        super().__init__()
+        self.chunk_size_feed_forward = config.chunk_size_feed_forward
+        self.attention = NystromformerAttention(config)
+        self.intermediate = NystromformerIntermediate(config)
+        self.output = NystromformerAddNorm(config.intermediate_size, config)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        key_padding_mask: torch.Tensor | None,
+        settings: AttentionSettings,
+        output_attentions: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        attended, attentions = self.attention(hidden_states, key_padding_mask, settings, output_attentions)
+        hidden_states = apply_chunking_to_forward(self._feed_forward, self.chunk_size_feed_forward, 1, attended)
+        return hidden_states, attentions
+
+    def _feed_forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        return self.output(self.intermediate(hidden_states), hidden_states)
+
+
+class NystromformerEncoder(nn.Module):
+    def __init__(self, config: NystromformerConfig):
+        super().__init__()
+        self.layer = nn.ModuleList(NystromformerLayer(config) for _ in range(config.num_hidden_layers))
+        self.gradient_checkpointing = False
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        key_padding_mask: torch.Tensor | None,
+        settings: AttentionSettings,
+        output_attentions: bool = False,
+        output_hidden_states: bool = False,
+    ) -> BaseModelOutput:
+        all_hidden_states, all_attentions = [hidden_states], []
+        for layer in self.layer:
+            hidden_states, attentions = layer(hidden_states, key_padding_mask, settings, output_attentions)
+            if output_hidden_states:
+                all_hidden_states.append(hidden_states)
+            all_attentions.append(attentions)
+        return BaseModelOutput(
+            last_hidden_state=hidden_states,
+            hidden_states=tuple(all_hidden_states) if output_hidden_states else None,
+            attentions=tuple(all_attentions) if output_attentions else None,
+        )
+
+
+class NystromformerPreTrainedModel(PreTrainedModel):
+    """Loading, saving and attention switching for the model and its heads."""
+
+    config: NystromformerConfig
+    config_class = NystromformerConfig
+    base_model_prefix = "nystromformer"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _no_split_modules: ClassVar = ["NystromformerEmbeddings", "NystromformerLayer"]
+
+    def set_num_landmarks(self, num_landmarks: int) -> None:
+        """Use `num_landmarks` landmarks from the next call on. ValueError if it is not an integer of at least 1."""
+        check_num_landmarks(num_landmarks)
+        self.config.num_landmarks = num_landmarks
+
+    def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
+        """transformers' hook for the choice of attention: landmarks unless exact attention is asked for."""
+        if requested_attention is None:
+            return "nystrom"
+        if requested_attention not in IMPLEMENTATIONS:
+            raise ValueError(
+                f'attn_implementation must be one of {", ".join(IMPLEMENTATIONS)}, got "{requested_attention}".'
+            )
+        return requested_attention
+
+    @classmethod
+    def _can_set_attn_implementation(cls) -> bool:
+        return True
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if hasattr(module, "bias") and module is getattr(getattr(self, "cls", None), "predictions", None):
+            init.zeros_(module.bias)
+
+
+class NystromformerModel(NystromformerPreTrainedModel):
+    """The encoder: token ids in, hidden states out."""
+
+    def __init__(self, config: NystromformerConfig):
+        super().__init__(config)
+        self.embeddings = NystromformerEmbeddings(config)
+        self.encoder = NystromformerEncoder(config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        self.embeddings.word_embeddings = value
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        attention_settings: AttentionSettings | None = None,
+        **kwargs,
+    ) -> BaseModelOutput | tuple[torch.Tensor, ...]:
+        """Hidden states of each token, (batch, seq, hidden_size).
+
+        input_ids (batch, seq) or inputs_embeds (batch, seq, hidden_size); attention_mask (batch, seq), non-zero at real
+        tokens; position_ids index the position table's rows, so they begin at 2. `attention_settings` replaces the
+        configuration's attention for this call alone. `output_attentions` adds the (batch, heads, seq, seq) map of
+        each layer: under landmarks the product of the three kernels, made for this purpose.
+        ValueError when the text is longer than the position table.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("Give exactly one of input_ids and inputs_embeds.")
+        if inputs_embeds is None:
+            inputs_embeds = self.embeddings.word_embeddings(input_ids)
+        key_padding_mask = make_key_padding_mask(attention_mask, inputs_embeds)
+        hidden_states = self.embeddings(inputs_embeds, token_type_ids, position_ids, key_padding_mask)
+        output = self.encoder(
+            hidden_states,
+            key_padding_mask,
+            attention_settings or AttentionSettings.from_config(self.config),
+            self.config.output_attentions if output_attentions is None else output_attentions,
+            self.config.output_hidden_states if output_hidden_states is None else output_hidden_states,
+        )
+        return output if resolve_return_dict(return_dict, self.config) else output.to_tuple()
+
+
+def resolve_return_dict(return_dict: bool | None, config: NystromformerConfig) -> bool:
+    return config.return_dict if return_dict is None else return_dict
+
+
+def make_key_padding_mask(attention_mask: torch.Tensor | None, inputs_embeds: torch.Tensor) -> torch.Tensor | None:
+    """attention_mask (batch, seq) as booleans on the inputs' device, or None where nothing is padding.
+
+    That nothing is padding is looked up on the CPU only: on a GPU the look would stall its stream.
+    """
+    if attention_mask is None:
+        return None
+    wanted = tuple(inputs_embeds.shape[:2])
+    if tuple(attention_mask.shape) != wanted:
+        raise ValueError(f"attention_mask must be (batch, seq) = {wanted}, got {tuple(attention_mask.shape)}.")
+    mask = attention_mask.to(inputs_embeds.device).bool()
+    if mask.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all()):
+        return None
+    return mask

@@ -24,12 +24,12 @@ from nystrom_demo import (
 )
 
 TRUNK = "nystromformer."
-WORDS = (
-    "the a an of and to in is was it he she they that this for on with as at by not but from his her its are were be "
-    "film great bad good paris france capital city river world small cat dog sat mat ran saw what where who when why "
-    "john mary smith went london new york un ##ing ##ed ##s ##er ##est ##ly ##ment ##ness ##able happy play work "
-    "walk talk bank water fire earth read book house home day night year time long short big old young"
-).split()
+WORDS = """
+the a an of and to in is was it he she they that this for on with as at by not but from his her its are were be
+film great bad good paris france capital city river world small cat dog sat mat ran saw what where who when why
+john mary smith went london new york un ##ing ##ed ##s ##er ##est ##ly ##ment ##ness ##able happy play work
+walk talk bank water fire earth read book house home day night year time long short big old young
+"""
 HEADS = {
     "masked-lm": (NystromformerForMaskedLM, None),
     "sequence-classification": (NystromformerForSequenceClassification, ("negative", "positive")),
@@ -68,7 +68,7 @@ def make_tokenizer(model_max_length: int = 4096) -> BertTokenizer:
     """A lower-casing word-piece tokenizer of about 250 pieces that can spell any ASCII word."""
     letters = string.ascii_lowercase + string.digits
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *string.punctuation, *letters]
-    pieces += ["##" + letter for letter in letters] + WORDS
+    pieces += ["##" + letter for letter in letters] + WORDS.split()
     vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
     inputs = ["input_ids", "token_type_ids", "attention_mask"]  # AutoTokenizer's own list leaves the second out
     return BertTokenizer(vocab=vocabulary, model_max_length=model_max_length, model_input_names=inputs)
@@ -121,7 +121,7 @@ def _save_head(folder: Path, model: torch.nn.Module, trunk: dict[str, torch.Tens
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
     save_file(_half(head), folder / "head.safetensors", metadata={"format": "pt"})
-    weight_map = {name: "head.safetensors" for name in head} | {name: "../encoder/model.safetensors" for name in trunk}
+    weight_map = dict.fromkeys(head, "head.safetensors") | dict.fromkeys(trunk, "../encoder/model.safetensors")
     total_size = 2 * sum(tensor.numel() for tensor in [*head.values(), *trunk.values()])
     index = {"metadata": {"total_size": total_size}, "weight_map": dict(sorted(weight_map.items()))}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")

@@ -1,0 +1,114 @@
+"""The page: header, bench and tabs, and the rule that a change of the bench refreshes the open tab only."""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.figures.roles import css_variables
+from nystrom_demo.ui import error_tab, tasks_tab, time_tab
+from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, build_bench, describe
+
+
+class Tab(NamedTuple):
+    id: str
+    label: str
+    build: Callable[[Bench, dict[str, Checkpoint]], Refresh]
+
+
+TABS = (
+    Tab("tasks", "Tasks", tasks_tab.build),
+    Tab("error", "Error", error_tab.build),
+    Tab("time", "Time", time_tab.build),
+)
+OPENING_TAB = "tasks"
+ASSETS = Path(__file__).parents[2] / "assets"
+HEADER = """<h1>Nyström attention</h1>
+<p>Softmax attention compares every token with every other. Landmark attention compares them through <i>m</i> averages.
+See what that changes, on your own text.</p>"""
+
+LAUNCH_SETTINGS = {
+    "theme": gr.themes.Base(primary_hue="blue", secondary_hue="blue", neutral_hue="zinc"),
+    "css": css_variables(),
+    "css_paths": [ASSETS / "app.css"],
+    "footer_links": [],
+    "run_history": False,
+    "ssr_mode": False,
+    "show_error": False,
+    "enable_monitoring": False,
+    "strict_cors": True,
+    "state_session_capacity": 200,
+}
+
+
+def build_app(checkpoints: dict[str, Checkpoint]) -> gr.Blocks:
+    """The whole page over these checkpoints (by task; a second device's as "task@device"), ready to launch."""
+    with gr.Blocks(
+        title="Nyström attention", analytics_enabled=False, delete_cache=(600, 3600), fill_width=True
+    ) as app:
+        gr.HTML(HEADER, elem_id="masthead")
+        with gr.Row(elem_id="page", equal_height=False):
+            with gr.Column(elem_id="bench", scale=0, min_width=300):
+                bench = build_bench(checkpoints)
+            with gr.Column(elem_id="views", scale=1, min_width=320):
+                tabs, refreshes = _build_tabs(bench, checkpoints)
+        _wire(app, bench, checkpoints, tabs, refreshes)
+    return app
+
+
+def _build_tabs(bench: Bench, checkpoints: dict[str, Checkpoint]) -> tuple[list[gr.Tab], list[Refresh]]:
+    tabs, refreshes = [], []
+    with gr.Tabs(selected=OPENING_TAB, elem_id="tabs"):
+        for tab in TABS:
+            with gr.Tab(tab.label, id=tab.id, elem_id=f"tab-{tab.id}") as view:
+                tabs.append(view)
+                refreshes.append(tab.build(bench, checkpoints))
+    return tabs, refreshes
+
+
+def _wire(
+    app: gr.Blocks, bench: Bench, checkpoints: dict[str, Checkpoint], tabs: list[gr.Tab], refreshes: list[Refresh]
+) -> None:
+    # A tab's stamp is the bench that it shows. Only the open tab's is brought up to date, and only a stamp that
+    # changed refreshes its tab, so that a tab reopened on the same bench computes nothing.
+    open_tab = gr.State(OPENING_TAB)
+    stamps = [gr.State("") for _ in TABS]
+    quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    max_tokens = next(iter(checkpoints.values())).max_tokens
+    gr.on(
+        [app.load, *(component.change for component in (bench.settled, *bench.inputs[1:]))],
+        functools.partial(stamp, max_tokens),
+        [*bench.inputs, bench.num_tokens, open_tab, *stamps],
+        [bench.readout, *stamps],
+        **quiet,
+    )
+    for tab, view, mark, refresh in zip(TABS, tabs, stamps, refreshes, strict=True):
+        view.select(functools.partial(select, tab.id), bench.inputs, [open_tab, mark], **quiet)
+        shown = mark.change(
+            refresh.fn, refresh.inputs, refresh.outputs, show_progress="minimal", api_visibility="private"
+        )
+        if refresh.then:
+            fn, inputs, outputs = refresh.then
+            shown.then(fn, inputs, outputs, show_progress="minimal", api_visibility="private")
+
+
+def stamp(max_tokens: int, *args: Any) -> tuple[Any, ...]:
+    """The readout, and the tabs' stamps with the open one's brought up to date."""
+    count = len(fields(BenchValues))
+    values, (num_tokens, open_tab, *stamps) = args[:count], args[count:]
+    readout = describe(num_tokens, BenchValues(*values).num_landmarks, max_tokens)
+    return readout, *(fingerprint(values) if tab.id == open_tab else old for tab, old in zip(TABS, stamps, strict=True))
+
+
+def select(tab_id: str, *values: Any) -> tuple[str, str]:
+    """The tab now open and its stamp."""
+    return tab_id, fingerprint(values)
+
+
+def fingerprint(values: tuple[Any, ...]) -> str:
+    return hashlib.sha256(repr(values).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,49 @@
+"""Texts to begin with, from assets/examples: examples.toml names them, <name>.txt holds each text."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+EXAMPLES_FOLDER = Path(__file__).parents[2] / "assets" / "examples"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A text, and what the heads that need more than a text are asked about it."""
+
+    name: str
+    label: str
+    tasks: tuple[str, ...]  # the heads that begin with this text
+    text: str
+    masked: tuple[str, ...]  # words that are masked at first
+    question: str
+    choices_question: str
+    choices: tuple[str, ...]
+
+
+def load_examples(folder: Path = EXAMPLES_FOLDER) -> dict[str, Example]:
+    """The examples by name, in the order of examples.toml."""
+    table = tomllib.loads((folder / "examples.toml").read_text(encoding="utf-8"))
+    return {
+        name: Example(
+            name=name,
+            label=entry["label"],
+            tasks=tuple(entry["tasks"]),
+            text=(folder / f"{name}.txt").read_text(encoding="utf-8").strip(),
+            masked=tuple(entry["masked"]),
+            question=entry["question"],
+            choices_question=entry["choices_question"],
+            choices=tuple(entry["choices"]),
+        )
+        for name, entry in table.items()
+    }
+
+
+def example_for(task: str, examples: dict[str, Example]) -> Example:
+    """The example that a head begins with."""
+    return next(example for example in examples.values() if task in example.tasks)
+
+
+def example_of(text: str, examples: dict[str, Example]) -> Example | None:
+    """The example whose unedited text this is, or None."""
+    return next((example for example in examples.values() if example.text == text.strip()), None)

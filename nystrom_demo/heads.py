@@ -91,7 +91,7 @@ class NystromformerForMaskedLM(NystromformerPreTrainedModel):
         return_dict: bool | None = None,
         **kwargs,
     ) -> MaskedLMOutput | tuple[torch.Tensor, ...]:
-        """labels (batch, seq): true token ids at masked places, -100 elsewhere; the loss is their mean cross-entropy."""
+        """labels (batch, seq): true token ids at masked places, -100 elsewhere; the loss is their cross-entropy."""
         encoded = self.nystromformer(
             input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, return_dict=True, **kwargs
         )
@@ -253,7 +253,7 @@ class NystromformerForQuestionAnswering(NystromformerPreTrainedModel):
         return_dict: bool | None = None,
         **kwargs,
     ) -> QuestionAnsweringModelOutput | tuple[torch.Tensor, ...]:
-        """start_positions, end_positions (batch,): an answer's tokens; one outside the input is left out of the loss."""
+        """start_positions, end_positions (batch,): tokens of the answer; one outside the input is not counted."""
         encoded = self.nystromformer(
             input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds, return_dict=True, **kwargs
         )

@@ -186,27 +186,18 @@ class NystromformerSelfAttention(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """(batch, seq, hidden_size), and the (batch, heads, seq, seq) attention map or None."""
         q, k, v = self.project(hidden_states)  # (batch, heads, seq, head_dim)
-        attend = _ATTEND[settings.implementation]
-        context = attend(q, k, v, key_padding_mask, settings)
+        attentions = None
+        if output_attentions or settings.implementation == "eager":
+            attentions = attention_map(q, k, key_padding_mask, settings)
+            context = attentions @ v
+        elif settings.implementation == "nystrom":
+            context = nystrom_attention(q, k, v, settings.num_landmarks, key_padding_mask, **settings.pinv_options())
+        else:
+            context = softmax_attention(q, k, v, key_padding_mask)
         if self.conv is not None:
             context = context + depthwise_convolution(v, self.conv.weight, key_padding_mask)
         context = context.transpose(1, 2).flatten(2)  # (batch, seq, hidden_size)
-        return context, attention_map(q, k, key_padding_mask, settings) if output_attentions else None
-
-
-def _attend_over_landmarks(q, k, v, key_padding_mask, settings: AttentionSettings) -> torch.Tensor:
-    return nystrom_attention(q, k, v, settings.num_landmarks, key_padding_mask, **settings.pinv_options())
-
-
-def _attend_exactly(q, k, v, key_padding_mask, settings: AttentionSettings) -> torch.Tensor:
-    return softmax_attention(q, k, v, key_padding_mask)
-
-
-def _attend_by_matrix(q, k, v, key_padding_mask, settings: AttentionSettings) -> torch.Tensor:
-    return softmax_attention_map(q, k, key_padding_mask) @ v
-
-
-_ATTEND = {"nystrom": _attend_over_landmarks, "sdpa": _attend_exactly, "eager": _attend_by_matrix}
+        return context, attentions if output_attentions else None
 
 
 def attention_map(
@@ -321,7 +312,7 @@ class NystromformerPreTrainedModel(PreTrainedModel):
     config_class = NystromformerConfig
     base_model_prefix = "nystromformer"
     supports_gradient_checkpointing = True
-    _supports_sdpa = True
+    _supports_sdpa = False  # true would make sdpa transformers' default; it can be chosen all the same
     _no_split_modules: ClassVar = ["NystromformerEmbeddings", "NystromformerLayer"]
 
     def set_num_landmarks(self, num_landmarks: int) -> None:
@@ -335,7 +326,8 @@ class NystromformerPreTrainedModel(PreTrainedModel):
             return "nystrom"
         if requested_attention not in IMPLEMENTATIONS:
             raise ValueError(
-                f'attn_implementation must be one of {", ".join(IMPLEMENTATIONS)}, got "{requested_attention}".'
+                f'Specified `attn_implementation="{requested_attention}"` is not supported; '
+                f"a Nyströmformer attends by one of {', '.join(IMPLEMENTATIONS)}."
             )
         return requested_attention
 

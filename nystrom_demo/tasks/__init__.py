@@ -1,0 +1,74 @@
+"""Text in, typed predictions out: one function a head, under any attention and any number of landmarks."""
+
+from collections.abc import Iterator, Sequence
+
+from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.model import AttentionSettings
+from nystrom_demo.tasks.answers import Answer, AnswerReader, Answers, answer, answer_batch
+from nystrom_demo.tasks.choices import Choice, ChoiceReader, choose, choose_batch
+from nystrom_demo.tasks.entities import Entity, TaggedWord, Tagging, TagReader, tag, tag_batch
+from nystrom_demo.tasks.labels import Classification, LabelReader, classify, classify_batch
+from nystrom_demo.tasks.masked_words import (
+    Candidate,
+    MaskedWords,
+    MaskFill,
+    MaskReader,
+    Token,
+    fill_mask,
+    fill_mask_batch,
+)
+from nystrom_demo.tasks.reading import SweepPoint, default_landmarks, sweep
+
+__all__ = [
+    "Answer",
+    "Answers",
+    "Candidate",
+    "Choice",
+    "Classification",
+    "Entity",
+    "MaskFill",
+    "MaskedWords",
+    "SweepPoint",
+    "TaggedWord",
+    "Tagging",
+    "Token",
+    "answer",
+    "answer_batch",
+    "choose",
+    "choose_batch",
+    "classify",
+    "classify_batch",
+    "default_landmarks",
+    "fill_mask",
+    "fill_mask_batch",
+    "prepare",
+    "sweep_landmarks",
+    "tag",
+    "tag_batch",
+]
+
+_READERS = {reader.task: reader for reader in (MaskReader, LabelReader, TagReader, AnswerReader, ChoiceReader)}
+
+
+def prepare(checkpoint: Checkpoint, *inputs, **options):
+    """The checked and tokenised inputs of a head's function, before any forward pass: num_tokens and windows."""
+    return _READERS[checkpoint.task](checkpoint, *inputs, **options)
+
+
+def sweep_landmarks(
+    checkpoint: Checkpoint,
+    *inputs,
+    landmarks: Sequence[int] | None = None,
+    settings: AttentionSettings | None = None,
+    **options,
+) -> Iterator[SweepPoint]:
+    """What a head answers as m grows, and how likely the exact answer is at each m; one point at a time.
+
+    inputs, options: those of the head's function, as in `sweep_landmarks(checkpoint, question, context)`. The first
+    point is exact attention's, under m = 0. landmarks: by default 1, 2, 4, … below the number of tokens. settings: the
+    other landmark settings, by default the package's.
+    """
+    reader = prepare(checkpoint, *inputs, **options)
+    if landmarks is None:
+        landmarks = default_landmarks(max(map(len, reader.windows)))
+    return sweep(checkpoint, reader, landmarks, settings or AttentionSettings())

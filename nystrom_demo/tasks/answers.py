@@ -1,0 +1,182 @@
+"""Question answering: a question and a passage in, stretches of the passage with probabilities out."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from transformers import PreTrainedModel
+
+from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.model import EXACT, AttentionSettings
+from nystrom_demo.tasks.reading import check_task, read
+from nystrom_demo.tasks.windows import Window, character_span, encode, make_limits, make_windows
+
+MAX_ANSWER_TOKENS = 30
+NO_ANSWER_BELOW = 0.05  # a best stretch less likely than this counts as no answer
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A stretch of the passage, context[start:end], and its probability."""
+
+    answer: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The likeliest stretches, no two overlapping, and whether none is likely enough.
+
+    no_answer: true where the first one's probability is under the threshold, or under that of "no answer"
+    (no_answer_score), which the model gives by pointing at its first token.
+    """
+
+    answers: tuple[Answer, ...]
+    no_answer: bool
+    no_answer_score: float
+    num_tokens: int
+    num_windows: int
+
+
+def answer(
+    checkpoint: Checkpoint,
+    question: str,
+    context: str,
+    settings: AttentionSettings = EXACT,
+    *,
+    top_k: int = 5,
+    threshold: float = NO_ANSWER_BELOW,
+    max_tokens: int | None = None,
+    overlap: int | None = None,
+) -> Answers:
+    """The `top_k` likeliest stretches of `context` as the answer to `question`.
+
+    A stretch is whole words, at most 30 tokens. Probabilities are over all such stretches and "no answer" together:
+    softmax of first-token score + last-token score. A passage longer than max_tokens leaves room for (by default the
+    position table) is read in overlapping windows, each behind the whole question; a stretch found in two counts once,
+    with its better score.
+    """
+    options = {"top_k": top_k, "threshold": threshold, "max_tokens": max_tokens, "overlap": overlap}
+    return answer_batch(checkpoint, [(question, context)], settings, **options)[0]
+
+
+def answer_batch(
+    checkpoint: Checkpoint, questions: Iterable[tuple[str, str]], settings: AttentionSettings = EXACT, **options
+) -> list[Answers]:
+    """`answer` of each (question, context), in shared forward passes."""
+    return read(checkpoint, [AnswerReader(checkpoint, *pair, **options) for pair in questions], settings)
+
+
+class _Scores(NamedTuple):
+    """start, end (context tokens of the window,): scores of each as an answer's first, last. none: of no answer."""
+
+    start: torch.Tensor
+    end: torch.Tensor
+    none: torch.Tensor
+
+
+class AnswerReader:
+    """`tasks.reading.Reader` of stretches of a passage."""
+
+    task = "question-answering"
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        question: str,
+        context: str,
+        *,
+        top_k: int = 5,
+        threshold: float = NO_ANSWER_BELOW,
+        max_tokens: int | None = None,
+        overlap: int | None = None,
+    ):
+        check_task(checkpoint, self.task, "answer")
+        if not isinstance(top_k, int) or not 1 <= top_k <= 100:
+            raise ValueError(f"top_k must be an integer from 1 to 100, got {top_k!r}.")
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold must be a probability from 0 to 1, got {threshold!r}.")
+        self.context, self.top_k, self.threshold = context, top_k, threshold
+        backend = checkpoint.tokenizer.backend_tokenizer
+        asked = encode(backend, question, "question")
+        self.body = encode(backend, context, "context")
+        limits = make_limits(checkpoint, max_tokens, overlap)
+
+        def frame(passage):
+            return backend.post_process(asked, passage)
+
+        self.windows = make_windows(self.body, frame, limits, "question", sequence=1)
+        self.num_tokens = len(self.body) + len(self.windows[0]) - (self.windows[0].stop - self.windows[0].start)
+        words = torch.tensor([-1 if word is None else word for word in self.body.word_ids])
+        self.begins = torch.cat([torch.tensor([True]), words[1:] != words[:-1]])
+        self.closes = torch.cat([words[1:] != words[:-1], torch.tensor([True])])
+
+    def forward(self, model: PreTrainedModel, inputs: dict, windows: Sequence[Window]) -> list[_Scores]:
+        output = model(**inputs)
+        starts, ends = output.start_logits.float().cpu(), output.end_logits.float().cpu()
+        scores = []
+        for start, end, window in zip(starts, ends, windows, strict=True):
+            passage = slice(window.first, window.first + window.stop - window.start)
+            scores.append(_Scores(start[passage], end[passage], start[0] + end[0]))
+        return scores
+
+    def result(self, outputs: Sequence[_Scores]) -> Answers:
+        table, none = self._probabilities(outputs)
+        best = []
+        for place in table.flatten().argsort(descending=True, stable=True).tolist():
+            length, first = divmod(place, len(self.body))
+            score = table[length, first].item()
+            if len(best) == self.top_k or score == 0:
+                break
+            span = (first, first + length)
+            if all(span[1] < other[0] or span[0] > other[1] for other, _ in best):
+                best.append((span, score))
+        answers = tuple(self._answer(*span, score) for span, score in best)
+        unsure = not answers or answers[0].score < max(self.threshold, none)
+        return Answers(answers, unsure, none, self.num_tokens, len(self.windows))
+
+    def probability(self, outputs: Sequence[_Scores], answer: Answers) -> float:
+        """The probability of the answer's first stretch, be it likely or not."""
+        table, _ = self._probabilities(outputs)
+        wanted = answer.answers[0]
+        starts = [character_span(self.context, *span)[0] for span in self.body.offsets]
+        ends = [character_span(self.context, *span)[1] for span in self.body.offsets]
+        first, last = starts.index(wanted.start), ends.index(wanted.end)
+        return table[last - first, first].item()
+
+    def in_words(self, answer: Answers) -> str:
+        return "no answer" if answer.no_answer else answer.answers[0].answer
+
+    def _probabilities(self, outputs: Sequence[_Scores]) -> tuple[torch.Tensor, float]:
+        """(longest answer, context tokens): entry [d, i] for tokens i to i + d; and that of no answer.
+
+        No answer must hold in every window, so its score is the lowest of theirs.
+        """
+        longest = min(MAX_ANSWER_TOKENS, len(self.body))
+        table = torch.full((longest, len(self.body)), -torch.inf)
+        for window, scores in zip(self.windows, outputs, strict=True):
+            part = table[:, window.start : window.stop]
+            torch.maximum(part, _span_scores(scores, longest), out=part)
+        table[:, ~self.begins] = -torch.inf
+        table[~_shifted(self.closes, longest, False)] = -torch.inf
+        none = torch.stack([scores.none for scores in outputs]).min()
+        probabilities = torch.cat([table.flatten(), none[None]]).softmax(0)
+        return probabilities[:-1].view_as(table), probabilities[-1].item()
+
+    def _answer(self, first: int, last: int, score: float) -> Answer:
+        start, end = character_span(self.context, self.body.offsets[first][0], self.body.offsets[last][1])
+        return Answer(self.context[start:end], start, end, score)
+
+
+def _span_scores(scores: _Scores, longest: int) -> torch.Tensor:
+    """(longest, tokens): first-token score at i plus last-token score at i + d, −∞ past the window's end."""
+    return scores.start + _shifted(scores.end, longest, -torch.inf)
+
+
+def _shifted(row: torch.Tensor, count: int, fill) -> torch.Tensor:
+    """(count, tokens): entry [d, i] is row[i + d], or `fill` past its end."""
+    return F.pad(row.float(), (0, count - 1), value=float(fill)).unfold(0, len(row), 1).to(row.dtype)

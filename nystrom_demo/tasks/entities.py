@@ -1,0 +1,165 @@
+"""Token classification: a text in, its words with labels and its entities with characters out."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from transformers import PreTrainedModel
+
+from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.model import EXACT, AttentionSettings
+from nystrom_demo.tasks.labels import label_names
+from nystrom_demo.tasks.reading import check_task, read
+from nystrom_demo.tasks.windows import Window, character_span, encode, make_limits, make_windows
+
+# What named-entity data counts as one word though a word-piece tokenizer splits it: U.S., AT&T, example.org, O'Brien.
+# A possessive or contracted ending ('s, 're) is a word of its own there.
+_ONE_WORD = re.compile(r"(?:[^\W\d_]\.){2,}|\w+(?:[.&@]\w+|['’](?!(?:s|t|d|m|ll|re|ve)\b)\w+)+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class TaggedWord:
+    """A whole word, text[start:end], its label and the label's probability."""
+
+    word: str
+    start: int
+    end: int
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A named thing, text[start:end], its kind and the mean probability of its words' labels."""
+
+    entity: str
+    word: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Tagging:
+    words: tuple[TaggedWord, ...]
+    entities: tuple[Entity, ...]
+    num_tokens: int
+    num_windows: int
+
+
+def tag(
+    checkpoint: Checkpoint,
+    text: str,
+    settings: AttentionSettings = EXACT,
+    *,
+    max_tokens: int | None = None,
+    overlap: int | None = None,
+) -> Tagging:
+    """Every word of `text` with its label, and the entities that the labels spell (B- begins one, I- goes on).
+
+    A word has the label of its first token. I- after another kind, or after none, begins an entity as well. A text
+    longer than max_tokens (by default the position table) is read in overlapping windows, each word in the one that
+    gives it the most context.
+    """
+    return tag_batch(checkpoint, [text], settings, max_tokens=max_tokens, overlap=overlap)[0]
+
+
+def tag_batch(
+    checkpoint: Checkpoint, texts: Sequence[str], settings: AttentionSettings = EXACT, **options
+) -> list[Tagging]:
+    """`tag` of each text, in shared forward passes."""
+    return read(checkpoint, [TagReader(checkpoint, text, **options) for text in texts], settings)
+
+
+class TagReader:
+    """`tasks.reading.Reader` of words' labels."""
+
+    task = "token-classification"
+
+    def __init__(self, checkpoint: Checkpoint, text: str, *, max_tokens: int | None = None, overlap: int | None = None):
+        check_task(checkpoint, self.task, "tag")
+        self.text = text
+        self.labels = label_names(checkpoint.model.config)
+        backend = checkpoint.tokenizer.backend_tokenizer
+        body = encode(backend, text, "text")
+        limits = make_limits(checkpoint, max_tokens, overlap)
+        self.windows = make_windows(body, backend.post_process, limits, "text")
+        self.num_tokens = len(body) + len(self.windows[0]) - (self.windows[0].stop - self.windows[0].start)
+        words = _whole_words(text, body.word_ids, body.offsets)
+        self.first_tokens = torch.tensor([first for first, _, _ in words])
+        self.spans = [(start, end) for _, start, end in words]
+
+    def forward(self, model: PreTrainedModel, inputs: dict, windows: Sequence[Window]) -> list[torch.Tensor]:
+        """For each window, probabilities (its own tokens, num_labels)."""
+        probabilities = model(**inputs).logits.float().softmax(-1).cpu()
+        return [row[window.own.start : window.own.stop] for row, window in zip(probabilities, windows, strict=True)]
+
+    def result(self, outputs: Sequence[torch.Tensor]) -> Tagging:
+        scores, labels = self._by_word(outputs).max(-1)
+        words = tuple(
+            TaggedWord(self.text[start:end], start, end, self.labels[label], score)
+            for (start, end), label, score in zip(self.spans, labels.tolist(), scores.tolist(), strict=True)
+        )
+        return Tagging(words, merge_entities(self.text, words), self.num_tokens, len(self.windows))
+
+    def probability(self, outputs: Sequence[torch.Tensor], answer: Tagging) -> float:
+        """The mean probability of the answer's labels over its entities' words, or over all words if it has none."""
+        labels = torch.tensor([self.labels.index(word.label) for word in answer.words])
+        scores = self._by_word(outputs).gather(1, labels[:, None])[:, 0]
+        named = torch.tensor([word.label != "O" for word in answer.words])
+        return scores[named if named.any() else ~named].mean().item()
+
+    def in_words(self, answer: Tagging) -> str:
+        return ", ".join(f"{entity.word} ({entity.entity})" for entity in answer.entities) or "no entity"
+
+    def _by_word(self, outputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        return torch.cat(list(outputs))[self.first_tokens]  # (words, num_labels)
+
+
+def merge_entities(text: str, words: Sequence[TaggedWord]) -> tuple[Entity, ...]:
+    """The entities that the words' labels spell."""
+    groups: list[tuple[str, list[TaggedWord]]] = []
+    previous = None
+    for word in words:
+        prefix, kind = _split_label(word.label)
+        if kind is not None and kind == previous and prefix != "B":
+            groups[-1][1].append(word)
+        elif kind is not None:
+            groups.append((kind, [word]))
+        previous = kind
+    return tuple(
+        Entity(kind, text[group[0].start : group[-1].end], group[0].start, group[-1].end, _mean_score(group))
+        for kind, group in groups
+    )
+
+
+def _mean_score(words: Sequence[TaggedWord]) -> float:
+    return sum(word.score for word in words) / len(words)
+
+
+def _split_label(label: str) -> tuple[str, str | None]:
+    """("B", "PER") for B-PER; ("I", None) for O; a label without a prefix goes on, as I- does."""
+    if label == "O":
+        return "I", None
+    prefix, dash, kind = label.partition("-")
+    return (prefix, kind) if dash and prefix in ("B", "I") else ("I", label)
+
+
+def _whole_words(
+    text: str, word_ids: Sequence[int | None], offsets: Sequence[tuple[int, int]]
+) -> list[tuple[int, int, int]]:
+    """(first token, start, end) of each word: the tokenizer's words, joined where named-entity data has one."""
+    spans = [character_span(text, *span) for span in offsets]
+    joined = {place: match for match in _ONE_WORD.finditer(text) for place in range(*match.span())}
+
+    def word_of(token: int):
+        start, end = spans[token]
+        match = joined.get(start)
+        if match is not None and end <= match.end():
+            return match
+        return token if word_ids[token] is None else word_ids[token]
+
+    groups = [list(group) for _, group in groupby(range(len(spans)), key=word_of)]
+    return [(group[0], spans[group[0]][0], spans[group[-1]][1]) for group in groups]

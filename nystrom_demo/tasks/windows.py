@@ -1,0 +1,150 @@
+"""Text as the model's inputs: token ids with special tokens, and windows with overlap where a text is too long.
+
+A tokenizer is shared by all callers and its truncation settings are state of its own, so none is ever set: texts are
+encoded whole, sliced here, and framed by the tokenizer's own template of special tokens.
+"""
+
+import math
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tokenizers import Encoding, Tokenizer
+
+from nystrom_demo.checkpoints import Checkpoint
+
+
+@dataclass(frozen=True)
+class Window:
+    """One input of the model, and the part of the text that is its to speak for.
+
+    ids, type_ids, offsets, words: one entry a token, special tokens included; offsets are (start, end) characters,
+    words the number of the token's word in its text or None.
+    first: where the text's part begins in the window. start, stop: that part, in tokens of the whole text.
+    own_start, own_stop: the tokens of the text for which this window is the one with the most context on both sides.
+    """
+
+    ids: list[int]
+    type_ids: list[int]
+    offsets: list[tuple[int, int]]
+    words: list[int | None]
+    first: int
+    start: int
+    stop: int
+    own_start: int
+    own_stop: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def own(self) -> range:
+        """Places in the window of the tokens that are its own."""
+        return range(self.own_start - self.start + self.first, self.own_stop - self.start + self.first)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The longest input, special tokens included, and how many tokens two neighbouring windows share."""
+
+    max_tokens: int
+    overlap: int
+
+
+def make_limits(checkpoint: Checkpoint, max_tokens: int | None, overlap: int | None) -> Limits:
+    """The limits asked for; by default the model's position table, and windows that share a quarter of their length.
+
+    ValueError outside 8 to the position table's length, or for an overlap of more than half of max_tokens.
+    """
+    longest = checkpoint.max_tokens
+    max_tokens = longest if max_tokens is None else max_tokens
+    if not isinstance(max_tokens, int) or not 8 <= max_tokens <= longest:
+        raise ValueError(f"max_tokens must be an integer from 8 to {longest} (the position table), got {max_tokens!r}.")
+    overlap = max_tokens // 4 if overlap is None else overlap
+    if not isinstance(overlap, int) or not 0 <= overlap <= max_tokens // 2:
+        raise ValueError(
+            f"overlap must be an integer from 0 to {max_tokens // 2} (half of max_tokens), got {overlap!r}."
+        )
+    return Limits(max_tokens, overlap)
+
+
+def encode(tokenizer: Tokenizer, text: str, field: str, *, may_be_empty: bool = False) -> Encoding:
+    """All tokens of `text`, without special ones. ValueError, naming `field`, where there is nothing to read."""
+    if not isinstance(text, str):
+        raise ValueError(f"{field} must be text, got {type(text).__name__}.")
+    surrogate = next((i for i, character in enumerate(text) if 0xD800 <= ord(character) <= 0xDFFF), None)
+    if surrogate is not None:
+        raise ValueError(f"{field} holds half of a surrogate pair at character {surrogate}, which is no character.")
+    encoding = tokenizer.encode(text, add_special_tokens=False)
+    if not may_be_empty and len(encoding) == 0:
+        what = "is empty" if not text.strip() else f"holds {len(text)} characters but none that the tokenizer reads"
+        raise ValueError(f"{field} {what}.")
+    return encoding
+
+
+def cut(encoding: Encoding, start: int, stop: int) -> Encoding:
+    """Tokens start to stop - 1, with their offsets and words."""
+    part = Encoding.merge([encoding], growing_offsets=False)
+    part.truncate(stop)
+    part.truncate(stop - start, direction="left")
+    return part
+
+
+def make_windows(
+    body: Encoding, frame: Callable[[Encoding], Encoding], limits: Limits, field: str, *, sequence: int = 0
+) -> list[Window]:
+    """Windows over `body`, each put among its special tokens and fellow texts by `frame`.
+
+    sequence: which text of the framed input holds the body, 0 or 1. ValueError where the fellow texts, called `field`,
+    leave the body less than a quarter of the input, or twice the overlap.
+    """
+    fixed = len(frame(cut(body, 0, 0)))
+    room = limits.max_tokens - fixed
+    if len(body) > room and room < max(limits.max_tokens // 4, 2 * limits.overlap, 2):
+        raise ValueError(
+            f"{field} takes {fixed} of the {limits.max_tokens} tokens of an input, special tokens included, which "
+            f"leaves too little room for windows over the {len(body)} tokens beside it."
+        )
+    spans = _spans(len(body), room, limits.overlap)
+    borders = [0, *((a.stop + b.start) // 2 for a, b in pairwise(spans)), len(body)]
+    windows = []
+    for span, (own_start, own_stop) in zip(spans, pairwise(borders), strict=True):
+        framed = frame(cut(body, span.start, span.stop))
+        first = _first(framed.special_tokens_mask, len(span), sequence)
+        parts = (framed.ids, framed.type_ids, framed.offsets, framed.word_ids)
+        windows.append(Window(*parts, first, span.start, span.stop, own_start, own_stop))
+    return windows
+
+
+def _first(special_tokens_mask: list[int], body: int, sequence: int) -> int:
+    """Where the body begins: behind the leading special tokens, or, as a second text, ahead of the closing ones.
+
+    An encoding's own `sequence_ids` would tell, but they are lost where encodings are merged.
+    """
+    if sequence == 0:
+        return special_tokens_mask.index(0)
+    return len(special_tokens_mask) - special_tokens_mask[::-1].index(0) - body
+
+
+def _spans(length: int, room: int, overlap: int) -> list[range]:
+    """Ranges of at most `room` tokens that cover `length`, of one size, spread evenly, sharing at least `overlap`."""
+    if length <= room:
+        return [range(length)]
+    count = math.ceil((length - overlap) / (room - overlap))
+    starts = [round(i * (length - room) / (count - 1)) for i in range(count)]
+    return [range(start, start + room) for start in starts]
+
+
+def character_span(text: str, start: int, end: int) -> tuple[int, int]:
+    """(start, end) without white space at either side, and with the marks that belong to the last letter.
+
+    Tokenizers that strip accents drop a combining mark with its offsets, and some count a word's leading space.
+    """
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    while end < len(text) and unicodedata.category(text[end]).startswith("M"):
+        end += 1
+    return start, end

@@ -121,12 +121,17 @@ def iterative_pinv(
         raise ValueError(f"num_iterations must be at least 0, got {num_iterations}.")
     with torch.autocast(a.device.type, enabled=False):  # the steps cancel terms of size 15; half precision drowns them
         a = a.to(_accumulator(a.dtype))
-        identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
         z = a.mT / _initial_coefficient(a, inv_coeff_init_option)
         for _ in range(num_iterations):
-            az = a @ z
-            z = 0.25 * z @ (13 * identity - az @ (15 * identity - az @ (7 * identity - az)))
+            z = pinv_step(a, z)
         return z
+
+
+def pinv_step(a: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    """One step of `iterative_pinv`, from the estimate z of a's pseudo-inverse to the next; both float32 or wider."""
+    identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
+    az = a @ z
+    return 0.25 * z @ (13 * identity - az @ (15 * identity - az @ (7 * identity - az)))
 
 
 def _initial_coefficient(a: torch.Tensor, inv_coeff_init_option: bool) -> torch.Tensor:

@@ -7,7 +7,7 @@ import torch
 
 from nystrom_demo.analysis.layers import LayerInputs, check_head, landmarks_of
 from nystrom_demo.analysis.maps import exact_map
-from nystrom_demo.attention import iterative_pinv, segment_means, softmax_attention_map
+from nystrom_demo.attention import iterative_pinv, pinv_step, segment_means, softmax_attention_map
 from nystrom_demo.model import AttentionSettings
 
 PINV_STEPS = 12
@@ -77,8 +77,11 @@ def pinv_iterates(
 
     kernel_2: (heads, m, m) of all heads, since the first estimate may share its divisor between them.
     """
-    every = (iterative_pinv(kernel_2[None], n, inv_coeff_init_option=inv_coeff_init_option) for n in range(steps + 1))
-    return torch.stack([z[0, head] for z in every])
+    a = kernel_2[None]
+    z = [iterative_pinv(a, 0, inv_coeff_init_option=inv_coeff_init_option)]
+    for _ in range(steps):
+        z.append(pinv_step(a, z[-1]))
+    return torch.stack([each[0, head] for each in z])
 
 
 def pinv_residuals(

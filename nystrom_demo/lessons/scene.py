@@ -1,0 +1,224 @@
+"""What a live picture is made of, as plain data: blocks in rows, the numbers read from them, and one sentence.
+
+Every block has a `key`, that of the formula's term it shows ("" for none), and a `role`, its colour. A `secret` block or
+reading is shown after the reader has made a prediction.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+MAX_CELLS = 112  # a side of a drawn matrix: beyond it cells are means of neighbouring entries, and say so
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix drawn as cells. `scale`: "weights" from zero up, "signed" centred on zero.
+
+    axes: what rows and columns count ("token", "landmark", "channel", …). limit: the value at the scale's end; the
+    largest absolute entry unless told, so that two matrices can share one scale. side: the share of the row's height
+    that an entry takes relative to other matrices of the row is the same unless `stretch` is set, which draws the
+    matrix as wide as it is high.
+    """
+
+    key: str
+    role: str
+    name: str
+    values: torch.Tensor
+    axes: tuple[str, str]
+    scale: str = "weights"
+    limit: float | None = None
+    stretch: bool = False
+    secret: bool = False
+
+    def as_json(self) -> dict:
+        values = self.values.detach().float().cpu()
+        limit = self.limit if self.limit is not None else float(values.abs().max())
+        drawn, pooled = pool(values)
+        return {
+            "kind": "matrix",
+            "key": self.key,
+            "role": self.role,
+            "name": self.name,
+            "shape": list(values.shape),
+            "drawn": list(drawn.shape),
+            "pooled": pooled,
+            "axes": list(self.axes),
+            "scale": self.scale,
+            "limit": limit or 1.0,
+            "stretch": self.stretch,
+            "secret": self.secret,
+            "data": base64.b64encode(drawn.contiguous().numpy().astype("<f4").tobytes()).decode(),
+        }
+
+
+@dataclass(frozen=True)
+class Sign:
+    """What stands between two blocks: ·, =, ≈."""
+
+    text: str
+    secret: bool = False
+
+    def as_json(self) -> dict:
+        return {"kind": "sign", "text": self.text, "secret": self.secret}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a chart; None in `y` leaves a gap. dots draws points without a line, dashed a broken line."""
+
+    key: str
+    role: str
+    name: str
+    y: Sequence[float | None]
+    dashed: bool = False
+    dots: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Curves over a common x. `mark` is the x that the reader has chosen now."""
+
+    name: str
+    x: Sequence[float]
+    x_label: str
+    y_label: str
+    curves: tuple[Curve, ...]
+    log_x: bool = False
+    log_y: bool = False
+    mark: float | None = None
+    secret: bool = False
+
+    def as_json(self) -> dict:
+        return {
+            "kind": "chart",
+            "name": self.name,
+            "x": list(self.x),
+            "x_label": self.x_label,
+            "y_label": self.y_label,
+            "curves": [vars(curve) | {"y": list(curve.y)} for curve in self.curves],
+            "log_x": self.log_x,
+            "log_y": self.log_y,
+            "mark": self.mark,
+            "secret": self.secret,
+        }
+
+
+@dataclass(frozen=True)
+class Bars:
+    """One number each for a few positions, positive upwards."""
+
+    key: str
+    role: str
+    name: str
+    x: Sequence[float]
+    x_label: str
+    values: Sequence[float]
+    secret: bool = False
+
+    def as_json(self) -> dict:
+        return {"kind": "bars"} | vars(self) | {"x": list(self.x), "values": list(self.values)}
+
+
+@dataclass(frozen=True)
+class Words:
+    """The text's tokens, each in the colour of its segment; -1 for none. faded marks padding."""
+
+    key: str
+    role: str
+    name: str
+    words: Sequence[str]
+    segments: Sequence[int]
+    faded: Sequence[bool] = ()
+    secret: bool = False
+
+    def as_json(self) -> dict:
+        lists = {"words": list(self.words), "segments": list(self.segments), "faded": list(self.faded)}
+        return {"kind": "words"} | vars(self) | lists
+
+
+Block = Matrix | Sign | Chart | Bars | Words
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A number beside the picture. `form` is Python's format for it; the code for the view prints the same text.
+
+    measured: a time of this machine, which another run will not repeat.
+    """
+
+    name: str
+    value: int | float | str
+    form: str = ""
+    secret: bool = False
+    measured: bool = False
+
+    @property
+    def text(self) -> str:
+        return format(self.value, self.form)
+
+    def as_json(self) -> dict:
+        return {"name": self.name, "text": self.text, "secret": self.secret}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A live picture: rows of blocks, readings, one sentence for those who do not see it, and a prediction's outcome.
+
+    words: the tokens that "token" axes count. segments: (first, last) token of each landmark for "landmark" axes.
+    outcome: the name of the prediction's option that holds here. facts: what fills the places of the lesson's
+    closing words. note: what a reader should know about this text, such as that it was cut.
+    """
+
+    rows: tuple[tuple[Block, ...], ...]
+    readings: tuple[Reading, ...]
+    summary: str
+    outcome: str
+    facts: dict[str, str]
+    words: tuple[str, ...] = ()
+    segments: tuple[tuple[int, int], ...] = ()
+    note: str = ""
+    blocks: tuple[Block, ...] = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "blocks", tuple(block for row in self.rows for block in row))
+
+    def as_json(self) -> dict:
+        return {
+            "rows": [[block.as_json() for block in row] for row in self.rows],
+            "readings": [reading.as_json() for reading in self.readings],
+            "summary": self.summary,
+            "outcome": self.outcome,
+            "words": list(self.words),
+            "segments": [list(ends) for ends in self.segments],
+            "note": self.note,
+        }
+
+    def keys(self) -> set[str]:
+        """The keys of every block and curve."""
+        curves = {curve.key for block in self.blocks if isinstance(block, Chart) for curve in block.curves}
+        return (curves | {block.key for block in self.blocks if not isinstance(block, Chart | Sign)}) - {""}
+
+
+def pool(values: torch.Tensor, most: int = MAX_CELLS) -> tuple[torch.Tensor, list[int]]:
+    """A matrix of at most `most` rows and columns, and how many neighbouring entries each row and column averages."""
+    sizes = [-(-side // most) for side in values.shape]
+    for axis, size in enumerate(sizes):
+        if size > 1:
+            groups = values.split(size, dim=axis)
+            values = torch.stack([group.mean(axis) for group in groups], dim=axis)
+    return values, sizes
+
+
+def count(number: float) -> str:
+    """A whole number with its thousands set apart."""
+    return f"{round(number):,}"
+
+
+def percent(share: float) -> str:
+    """A share as per cent, with as many digits as tell it from zero."""
+    if share == 0:
+        return "0 %"
+    return f"{100 * share:.1f} %" if share >= 0.001 else f"{100 * share:.1g} %"

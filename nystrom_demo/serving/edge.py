@@ -1,0 +1,185 @@
+"""What stands between a handler and gradio: a place in the line, one sentence for the visitor, one line in the log."""
+
+import asyncio
+import functools
+import inspect
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+import gradio as gr
+from gradio.context import LocalContext
+
+from nystrom_demo.serving.gate import Gate
+from nystrom_demo.serving.log import client_tag, log, trace_of
+from nystrom_demo.serving.memory import memory_limit
+from nystrom_demo.serving.validation import Refusal
+
+MESSAGE_CHARS = 600
+END = object()
+
+
+class Edge(NamedTuple):
+    """What every handler of one server shares: the workers, the bytes a request may take, the proxies in front."""
+
+    gate: Gate
+    request_bytes: int | None = None
+    proxy_hops: int = 0
+
+
+def protect(fn: Callable, edge: Edge, name: str, *, heavy: bool = True) -> Callable:
+    """`fn` as gradio should call it: run by the gate's workers in turn, ending in a result or in one gr.Error.
+
+    A generator takes its turn anew for each step, so a long sweep lets others in, and one whose reader has left stops
+    after the step it is in. A handler that is not `heavy` runs where gradio runs it, with the same ending.
+    Coroutines run on the event loop and are left there.
+    """
+    if inspect.isasyncgenfunction(fn):
+        raise TypeError(f"{name} is an asynchronous generator, which would run on the event loop; make it a plain one.")
+    if inspect.iscoroutinefunction(fn):
+        return fn
+    if inspect.isgeneratorfunction(fn):
+        return _stream(fn, edge, name)
+    return _queued(fn, edge, name) if heavy else _direct(fn, edge, name)
+
+
+def protect_all(demo: gr.Blocks, edge: Edge) -> None:
+    """Put `protect` around every handler of `demo`, those outside gradio's queue as light ones. Once, before launch."""
+    for block_fn in demo.fns.values():
+        if block_fn.fn is not None and not block_fn.cancels:
+            name = block_fn.api_name or getattr(block_fn.fn, "__qualname__", "handler")
+            block_fn.fn = protect(block_fn.fn, edge, str(name), heavy=block_fn.queue)
+
+
+def client_of(headers: Mapping[str, str], peer: str | None, proxy_hops: int) -> str:
+    """The address a request came from: the peer, or the entry that the outermost of our own proxies appended."""
+    if proxy_hops:
+        forwarded = [part.strip() for part in headers.get("x-forwarded-for", "").split(",") if part.strip()]
+        if forwarded:
+            return forwarded[-min(proxy_hops, len(forwarded))][:64]
+    return peer or "unknown"
+
+
+def sentence(error: BaseException, request_id: str) -> str:
+    """What the visitor is told. Our own ValueErrors are written for that; of others only the log knows more."""
+    if isinstance(error, gr.Error):
+        return str(error.message)[:MESSAGE_CHARS]
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "The server has not enough memory for this request; a shorter text takes less."
+    if isinstance(error, ValueError) and _raised_by_us(error):
+        return str(error)[:MESSAGE_CHARS]
+    return f"The server failed on this request; its log has it as {request_id}."
+
+
+def _raised_by_us(error: BaseException) -> bool:
+    if isinstance(error, Refusal):
+        return True
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and str(last.tb_frame.f_globals.get("__name__", "")).startswith("nystrom_demo.")
+
+
+class _Record:
+    """One request's line in the log."""
+
+    def __init__(self, edge: Edge, name: str):
+        request = LocalContext.request.get(None)
+        peer = getattr(getattr(request, "client", None), "host", None)
+        headers = getattr(request, "headers", None) or {}
+        self.client = client_of(headers, peer, edge.proxy_hops)
+        self.name, self.id = name, uuid.uuid4().hex[:12]
+        self.came, self.worked, self.outcome = time.monotonic(), 0.0, "cancelled"
+        self.request_bytes = edge.request_bytes
+
+    def call(self, fn: Callable, *args: Any, **kwargs: Any) -> Any:
+        """`fn(...)` in the thread that works on it, with whatever it raises turned into one gr.Error."""
+        began = time.monotonic()
+        try:
+            with memory_limit(self.request_bytes):
+                return fn(*args, **kwargs)
+        except BaseException as error:  # SystemExit and a library's panics would leave the reader without an end
+            raise self.refuse(error) from None
+        finally:
+            self.worked += time.monotonic() - began
+
+    def refuse(self, error: BaseException) -> gr.Error:
+        message = sentence(error, self.id)
+        refused = isinstance(error, gr.Error) or (isinstance(error, ValueError) and _raised_by_us(error))
+        self.outcome = "refused" if refused else "failed"
+        if not refused:
+            log("failure", id=self.id, handler=self.name, trace=trace_of(error))
+        return gr.Error(message, print_exception=False)
+
+    def write(self) -> None:
+        total = time.monotonic() - self.came
+        log(
+            "request",
+            id=self.id,
+            handler=self.name,
+            client=client_tag(self.client),
+            outcome=self.outcome,
+            ms=round(total * 1e3, 1),
+            worked_ms=round(self.worked * 1e3, 1),
+        )
+
+
+def _wraps(fn: Callable) -> Callable[[Callable], Callable]:
+    # Not fn's __dict__: gradio looks there for its own marks, such as a cache that would bypass the gate.
+    return functools.wraps(fn, updated=())
+
+
+def _queued(fn: Callable, edge: Edge, name: str) -> Callable:
+    @_wraps(fn)
+    async def handler(*args: Any, **kwargs: Any) -> Any:
+        record = _Record(edge, name)
+        try:
+            job = edge.gate.submit(record.client, functools.partial(record.call, fn, *args, **kwargs))
+            result = await asyncio.wrap_future(job)
+            record.outcome = "done"
+            return result
+        finally:
+            record.write()
+
+    return handler
+
+
+def _stream(fn: Callable, edge: Edge, name: str) -> Callable:
+    @_wraps(fn)
+    async def handler(*args: Any, **kwargs: Any) -> Any:
+        record = _Record(edge, name)
+        steps = fn(*args, **kwargs)
+        job: Future | None = None
+        try:
+            while True:
+                job = edge.gate.submit(record.client, functools.partial(record.call, next, steps, END))
+                value = await asyncio.wrap_future(job)
+                if value is END:
+                    record.outcome = "done"
+                    return
+                yield value
+        finally:
+            # A step may still run although its reader has left; the worker closes the sweep when that step ends.
+            if job is None or job.done():
+                steps.close()
+            else:
+                job.add_done_callback(lambda _: steps.close())
+            record.write()
+
+    return handler
+
+
+def _direct(fn: Callable, edge: Edge, name: str) -> Callable:
+    @_wraps(fn)
+    def handler(*args: Any, **kwargs: Any) -> Any:
+        record = _Record(edge, name)
+        try:
+            result = record.call(fn, *args, **kwargs)
+            record.outcome = "done"
+            return result
+        finally:
+            record.write()
+
+    return handler

@@ -1,0 +1,291 @@
+"""The middleware in front of gradio: which routes exist, what may be sent to them, what every answer carries."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import gradio as gr
+
+from nystrom_demo.serving.bodies import TOKEN, check_call, check_cancel, check_reset, parse_json
+from nystrom_demo.serving.edge import client_of
+from nystrom_demo.serving.health import Readiness
+from nystrom_demo.serving.log import client_tag, log, trace_of
+from nystrom_demo.serving.settings import LOOPBACK, Settings
+from nystrom_demo.serving.validation import Refusal
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+BODY_SECONDS = 20.0
+PATH_CHARS, QUERY_CHARS = 1_024, 16_384
+API = "/gradio_api"
+NAME = r"(?P<name>[A-Za-z_][A-Za-z0-9_]{0,63})"
+ROUTES = tuple(
+    (frozenset(methods.split()), re.compile(pattern, re.ASCII), kind)
+    for methods, pattern, kind in (
+        ("GET HEAD", r"/", "page"),
+        ("GET HEAD", r"/(static|assets|svelte)/[\w./@+-]{1,255}", "page"),
+        ("GET HEAD", r"(/gradio_api)?/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/config/?", "page"),
+        ("GET HEAD", API + r"/(info/?|app_id|startup-events)", "page"),
+        ("GET HEAD", API + r"/file=.{1,1000}", "page"),
+        ("GET", API + r"/heartbeat/[\w-]{1,64}", "stream"),
+        ("GET", API + r"/queue/data", "stream"),
+        ("GET", API + rf"/call/{NAME}/[\w-]{{1,64}}", "stream"),
+        ("POST", API + rf"/call/{NAME}/?", "call"),
+        ("POST", API + r"/queue/join", "join"),
+        ("POST", API + r"/run/predict/?", "run"),
+        ("POST", API + r"/cancel", "cancel"),
+        ("POST", API + r"/reset/?", "reset"),
+    )
+)
+MCP_ROUTES = ((frozenset(("GET", "POST", "DELETE")), re.compile(API + r"/mcp(/[\w./-]{0,100})?", re.ASCII), "mcp"),)
+
+
+class Guard:
+    """An ASGI middleware around the gradio app of `demo`. See `ROUTES` for what it lets through."""
+
+    def __init__(self, app: Callable, demo: gr.Blocks, settings: Settings, readiness: Readiness | None = None):
+        self.app, self.demo, self.settings, self.readiness = app, demo, settings, readiness
+        self.headers = security_headers(settings)
+        self.routes = ROUTES + (MCP_ROUTES if settings.mcp else ())
+        self.streams = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await _Exchange(self, scope, receive, send).serve()
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    def refuse_foreigners(self, headers: dict[str, str]) -> None:
+        """Refuse pages of other sites, which a visitor's browser would let call a server that only he can reach."""
+        host, origin = headers.get("host", ""), headers.get("origin")
+        allowed = self.settings.origins
+        if self.settings.loopback_only and _hostname(f"//{host}") not in LOOPBACK:
+            raise _Denied(403, "This server answers only to the machine it runs on.")
+        if origin is not None and urlsplit(origin).netloc != host and origin not in allowed:
+            raise _Denied(403, "Pages of other origins may not call this server.")
+
+    def public_names(self) -> set[str]:
+        return {str(fn.api_name) for fn in self.demo.fns.values() if fn.api_name and fn.api_visibility == "public"}
+
+    def find_room(self, client: str, session: str | None) -> None:
+        """Refuse a request when the queue is full, or when this client's or this page's part of it is."""
+        events = list(self.demo._queue.event_ids_to_events.values())
+        settings = self.settings
+        if len(events) >= settings.queue:
+            raise _Denied(503, f"The server is busy with {settings.queue} requests; try again in a few seconds.")
+        mine = sum(self._client_of_event(event) == client for event in events)
+        if mine >= settings.queue_per_client:
+            limit = settings.queue_per_client
+            raise _Denied(503, f"Your address has {limit} requests waiting; wait for their answers.")
+        if session and sum(event.session_hash == session for event in events) >= settings.queue_per_session:
+            limit = settings.queue_per_session
+            raise _Denied(503, f"This page has {limit} requests waiting; wait for their answers.")
+
+    def _client_of_event(self, event: Any) -> str:
+        request = event.request
+        return client_of(request.headers, getattr(request.client, "host", None), self.settings.proxy_hops)
+
+
+class _Denied(Exception):
+    """An answer that the guard gives itself: a status and a sentence."""
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class _Exchange:
+    """One request on its way through the guard."""
+
+    def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send):
+        self.guard, self.scope, self.receive, self.send = guard, scope, receive, send
+        self.headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        peer = scope.get("client")
+        self.client = client_of(self.headers, peer[0] if peer else None, guard.settings.proxy_hops)
+        self.status: int | None = None
+        self.kind = "none"
+        self.replaced = self.complete = False
+
+    async def serve(self) -> None:
+        began, streaming = time.monotonic(), False
+        try:
+            if not await self._own_route():
+                receive = await self._checked()
+                streaming = self.kind == "stream"
+                self.guard.streams += streaming
+                await self.guard.app(self.scope, receive, self._send)
+        except _Denied as denied:
+            await self._answer(denied.status, {"detail": denied.message})
+        except Refusal as refusal:
+            await self._answer(400, {"detail": str(refusal)})
+        except Exception as error:  # gradio's own; its trace belongs in the log, not in an answer
+            log("failure", route=self.kind, trace=trace_of(error))
+            await self._fail()
+        finally:
+            self.guard.streams -= streaming
+            if (self.status or 0) >= 400:  # what was let through has its line from its handler
+                ms = round((time.monotonic() - began) * 1e3, 1)
+                log("http", route=self.kind, status=self.status, client=client_tag(self.client), ms=ms)
+
+    async def _own_route(self) -> bool:
+        path, readiness = self.scope["path"], self.guard.readiness
+        if path not in ("/health", "/ready") or self.scope["method"] not in ("GET", "HEAD"):
+            return False
+        self.kind = "own"
+        ready = path == "/health" or (readiness is not None and readiness.ready)
+        await self._answer(200 if ready else 503, {"status": "ok" if ready else "not ready"})
+        return True
+
+    async def _checked(self) -> Receive:
+        """The stream to hand on, once route, origin, size and content have passed."""
+        self.guard.refuse_foreigners(self.headers)
+        name = self._route()
+        if self.kind == "stream" and self.guard.streams >= self.guard.settings.streams:
+            raise _Denied(503, "The server has too many open pages; try again in a minute.")
+        if name is not None and name not in self.guard.public_names():
+            raise _Denied(404, "There is no such endpoint.")
+        if self.scope["path"] == API + "/queue/data":
+            session = parse_qs(self.scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+            if not TOKEN.match(session):
+                raise Refusal("session_hash must be 1 to 64 letters, digits, - or _.")
+        if self.scope["method"] != "POST":
+            return self.receive
+        body = await self._body()
+        if self.kind != "mcp":
+            self._check_body(parse_json(body), name)
+        return self._replay(body)
+
+    def _route(self) -> str | None:
+        path = self.scope["path"]
+        if len(path) > PATH_CHARS or len(self.scope["query_string"]) > QUERY_CHARS:
+            raise _Denied(414, "The address is too long.")
+        bad = not path.isprintable() or ".." in path or any(len(part) > 250 for part in path.split("/"))
+        methods = set()
+        for allowed, pattern, kind in () if bad else self.guard.routes:
+            match = pattern.fullmatch(path)
+            if match:
+                methods |= allowed
+                if self.scope["method"] in allowed:
+                    self.kind = kind
+                    return match.groupdict().get("name")
+        if methods:
+            raise _Denied(405, f"This address takes {', '.join(sorted(methods))}.")
+        raise _Denied(404, "There is no such address.")
+
+    def _check_body(self, value: Any, name: str | None) -> None:
+        demo = self.guard.demo
+        if self.kind == "cancel":
+            check_cancel(demo, value)
+        elif self.kind == "reset":
+            check_reset(demo, value)
+        else:
+            check_call(demo, value, api_name=name)
+            if self.kind != "run":
+                self.guard.find_room(self.client, value.get("session_hash"))
+
+    async def _body(self) -> bytes:
+        limit = self.guard.settings.body_kb * 1024
+        too_long = _Denied(413, f"The body must have at most {self.guard.settings.body_kb} kB.")
+        declared = self.headers.get("content-length", "")
+        if declared.isdigit() and int(declared[:20]) > limit:
+            raise too_long
+        body = bytearray()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while True:
+                    message = await self.receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Denied(400, "The body ended early.")
+                    body += message.get("body", b"")
+                    if len(body) > limit:
+                        raise too_long
+                    if not message.get("more_body", False):
+                        return bytes(body)
+        except TimeoutError:
+            raise _Denied(408, "The body took too long to arrive.") from None
+
+    def _replay(self, body: bytes) -> Receive:
+        # The body was checked as JSON, so it is JSON whatever its sender called it.
+        others = [(key, value) for key, value in self.scope["headers"] if key.lower() != b"content-type"]
+        self.scope = {**self.scope, "headers": [*others, (b"content-type", b"application/json")]}
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            return messages.pop() if messages else await self.receive()
+
+        return receive
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        """Pass gradio's answer on with our headers, or its bare errors as one sentence of ours."""
+        if message["type"] == "http.response.start":
+            if message["status"] >= 400 and message["status"] != 503:
+                self.replaced = True
+                status = 500 if message["status"] >= 500 else message["status"]
+                text = "The server failed on this request." if status == 500 else "The server does not take this."
+                await self._answer(status, {"detail": text})
+                return
+            self.status = message["status"]
+            kept = [(k, v) for k, v in message.get("headers", []) if not k.lower().startswith(b"access-control-")]
+            message = {**message, "headers": kept + self.guard.headers}
+        elif self.replaced:
+            return
+        else:
+            self.complete = not message.get("more_body", False)
+        await self.send(message)
+
+    async def _answer(self, status: int, value: dict[str, str]) -> None:
+        if self.status is not None:
+            return
+        self.status = status
+        body = json.dumps(value).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+        ]
+        if status == 503:
+            headers.append((b"retry-after", b"3"))
+        await self.send({"type": "http.response.start", "status": status, "headers": headers + self.guard.headers})
+        await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
+        self.complete = True
+
+    async def _fail(self) -> None:
+        if self.status is None:
+            await self._answer(500, {"detail": "The server failed on this request."})
+        elif not self.complete:  # an event stream that broke off after it began
+            await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+            self.complete = True
+
+
+def security_headers(settings: Settings) -> list[tuple[bytes, bytes]]:
+    """What every answer carries. Gradio's pages need inline scripts and `new Function`; nothing needs another host."""
+    frames = " ".join(settings.frame_ancestors) or "'none'"
+    policy = (
+        "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; base-uri 'self'; "
+        f"form-action 'self'; frame-ancestors {frames}"
+    )
+    headers = {
+        "content-security-policy": policy,
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "same-origin",
+        "permissions-policy": "camera=(), microphone=(), geolocation=()",
+        "cross-origin-resource-policy": "same-origin",
+    }
+    if not settings.frame_ancestors:
+        headers["x-frame-options"] = "DENY"
+    return [(key.encode(), value.encode()) for key, value in headers.items()]
+
+
+def _hostname(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,52 @@
+"""Whether the process lives (/health) and whether it can still compute (/ready)."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from nystrom_demo.serving.gate import Gate
+from nystrom_demo.serving.log import log, trace_of
+
+
+class Readiness:
+    """Runs `check`, one small forward pass, through the gate's workers every `every` seconds.
+
+    Ready means that a pass succeeded within the last `lately` seconds, so neither a model that fails nor workers that
+    all hang go unnoticed.
+    """
+
+    def __init__(self, check: Callable[[], object], gate: Gate, *, every: float = 15.0, lately: float = 90.0):
+        self._check, self._gate, self._every, self.lately = check, gate, every, lately
+        self._last: float | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="readiness", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    @property
+    def ready(self) -> bool:
+        return self.age is not None and self.age <= self.lately
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last pass that succeeded."""
+        return None if self._last is None else time.monotonic() - self._last
+
+    def look(self) -> None:
+        """Run the pass once and note when it succeeded."""
+        try:
+            self._gate.submit("readiness", self._check).result()
+        except BaseException as error:  # whatever a model raises, the answer is "not ready", and the watch goes on
+            log("not ready", trace=trace_of(error))
+        else:
+            self._last = time.monotonic()
+
+    def _watch(self) -> None:
+        while True:
+            self.look()
+            if self._stop.wait(self._every):
+                return

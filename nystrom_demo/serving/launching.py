@@ -1,0 +1,114 @@
+"""From a gr.Blocks to a running server: the settings in one place, and an orderly end."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+import torch
+from starlette.middleware import Middleware
+
+from nystrom_demo.serving.edge import Edge, protect_all
+from nystrom_demo.serving.gate import Gate
+from nystrom_demo.serving.guard import Guard
+from nystrom_demo.serving.health import Readiness
+from nystrom_demo.serving.log import log, start_logging
+from nystrom_demo.serving.memory import request_bytes
+from nystrom_demo.serving.settings import Settings
+
+SPACE_THREADS = 2
+GRACE_SECONDS = 8.0
+
+
+def choose_device(settings: Settings) -> torch.device:
+    """The device that the settings name; "auto" is cuda where there is one, else cpu."""
+    if settings.device != "auto":
+        return torch.device(settings.device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def set_threads(settings: Settings) -> int:
+    """Tell torch how many threads to use, and return that number."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = settings.threads or (min(cores, SPACE_THREADS) if settings.space else cores)
+    torch.set_num_threads(threads)
+    return threads
+
+
+def launch_arguments(demo: gr.Blocks, settings: Settings, readiness: Readiness | None = None) -> dict[str, Any]:
+    """The keyword arguments of `demo.launch` for a public host. Also sets up the queue of `demo`.
+
+    All requests leave gradio's queue at once, since the gate's line is the fair one; the guard bounds their number.
+    """
+    demo.queue(max_size=settings.queue, default_concurrency_limit=None, api_open=False)
+    # Gradio would tabulate its last 10,000 events after each one, for a page that the guard does not serve.
+    demo._queue.compute_analytics_summary = lambda records: {"functions": {}}
+    guard = Middleware(Guard, demo=demo, settings=settings, readiness=readiness)
+    return {
+        "server_name": settings.host,
+        "server_port": settings.port,
+        "app_kwargs": {"middleware": [guard], "openapi_url": None, "docs_url": None, "redoc_url": None},
+        "max_threads": max(settings.queue, 40),
+        "max_file_size": settings.body_kb * 1024,
+        "state_session_capacity": settings.sessions,
+        "show_error": False,
+        "enable_monitoring": False,
+        "run_history": False,
+        "ssr_mode": False,
+        "strict_cors": True,
+        "pwa": False,
+        "share": False,
+        "mcp_server": settings.mcp,
+        "footer_links": [],
+        "quiet": True,
+    }
+
+
+def start(
+    demo: gr.Blocks,
+    settings: Settings,
+    *,
+    ready_check: Callable[[], object],
+    device: torch.device | None = None,
+    **more: Any,
+) -> tuple[Gate, Readiness]:
+    """Launch `demo` behind gate and guard and return while it serves. `more` goes to `demo.launch` (css, theme, head).
+
+    `ready_check` is one small forward pass; /ready answers 200 from its first success on.
+    """
+    start_logging()
+    device = choose_device(settings) if device is None else device
+    gate = Gate(settings.workers)
+    limit = request_bytes(settings, device)
+    protect_all(demo, Edge(gate, limit, settings.proxy_hops))
+    readiness = Readiness(ready_check, gate)
+    demo.launch(**launch_arguments(demo, settings, readiness), prevent_thread_lock=True, **more)
+    readiness.start()
+    log("started", address=demo.local_url, workers=settings.workers, request_mb=limit >> 20, device=str(device))
+    return gate, readiness
+
+
+def launch(demo: gr.Blocks, settings: Settings, *, ready_check: Callable[[], object], **more: Any) -> None:
+    """Serve `demo` until SIGTERM or Ctrl-C, then end open streams and exit with status 0 within ten seconds."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    start(demo, settings, ready_check=ready_check, **more)
+    print(f"Running on {demo.local_url}", flush=True)
+    while not stop.wait(1.0):  # in slices, so that a signal is seen on every platform
+        pass
+    log("stopping")
+    # Readers that hang or a request that runs on must not outlive the signal.
+    threading.Timer(GRACE_SECONDS, _exit).start()
+    demo.close(verbose=False)
+    _exit()
+
+
+def _exit() -> None:
+    log("stopped")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # threads of a request still at work would keep a normal exit waiting

@@ -1,0 +1,215 @@
+"""The gate's workers bound what runs, serve clients in turn, and outlive whatever a request does."""
+
+import asyncio
+import threading
+import time
+
+import gradio as gr
+import pytest
+
+from nystrom_demo.serving.edge import Edge, client_of, protect
+from nystrom_demo.serving.gate import Gate
+from nystrom_demo.serving.memory import admit
+from nystrom_demo.serving.validation import Refusal
+
+
+def test_never_more_run_at_once_than_there_are_workers():
+    gate, running, most = Gate(2), set(), []
+
+    def work(i):
+        running.add(i)
+        most.append(len(running))
+        time.sleep(0.01)
+        running.remove(i)
+
+    jobs = [gate.submit(f"client {i % 3}", lambda i=i: work(i)) for i in range(13)]
+    for job in jobs:
+        job.result(timeout=5)
+    assert max(most) == gate.most_at_once == 2
+
+
+def test_join_and_cancel_never_frees_a_worker_that_is_still_at_work():
+    gate, release = Gate(1), threading.Event()
+
+    async def join_and_cancel():
+        handler = protect(lambda: release.wait(5), Edge(gate), "work")
+        for _ in range(11):
+            task = asyncio.ensure_future(handler())
+            await asyncio.sleep(0.005)
+            task.cancel()
+        await asyncio.sleep(0.02)
+        return gate.running, gate.waiting()
+
+    running, waiting = asyncio.run(join_and_cancel())
+    assert (running, waiting, gate.most_at_once) == (1, 0, 1)
+    release.set()
+    assert gate.submit("next", lambda: 7).result(timeout=5) == 7
+
+
+def test_clients_are_served_in_turn_whoever_came_first():
+    gate, release, order = Gate(1), threading.Event(), []
+    gate.submit("first", lambda: release.wait(5))
+    time.sleep(0.02)
+    jobs = [gate.submit("greedy", lambda i=i: order.append(f"greedy {i}")) for i in range(5)]
+    jobs += [gate.submit("modest", lambda: order.append("modest"))]
+    assert gate.waiting("greedy") == 5 and gate.waiting() == 6
+    release.set()
+    for job in jobs:
+        job.result(timeout=5)
+    assert order.index("modest") == 1
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), MemoryError(), ZeroDivisionError()])
+def test_a_worker_outlives_what_a_request_raises(error):
+    gate = Gate(1)
+
+    def fail():
+        raise error
+
+    with pytest.raises(type(error)):
+        gate.submit("a", fail).result(timeout=5)
+    assert gate.submit("a", lambda: 3).result(timeout=5) == 3
+
+
+def ask(fn, *args, edge=None, **options):
+    """What a protected plain handler returns or raises."""
+    return asyncio.run(protect(fn, edge or Edge(Gate(1)), "handler", **options)(*args))
+
+
+def test_an_error_becomes_one_sentence_without_trace_path_or_message():
+    def fail():
+        raise OSError("/etc/secret of package.module")
+
+    with pytest.raises(gr.Error) as caught:
+        ask(fail)
+    assert "secret" not in caught.value.message and caught.value.message.endswith(".")
+    assert caught.value.message.startswith("The server failed on this request; its log has it as ")
+    assert caught.value.print_exception is False
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
+def test_what_is_no_exception_is_caught_at_the_edge_too(error):
+    def fail():
+        raise error
+
+    with pytest.raises(gr.Error, match="The server failed"):
+        ask(fail)
+
+
+def test_a_refusal_and_the_packages_own_valueerrors_reach_the_visitor():
+    from nystrom_demo.attention import check_num_landmarks
+
+    def refuse():
+        raise Refusal("text must not be empty, got ''.")
+
+    def foreign():
+        raise ValueError("some library's words")
+
+    with pytest.raises(gr.Error, match="text must not be empty"):
+        ask(refuse)
+    with pytest.raises(gr.Error, match="num_landmarks must be an integer of at least 1"):
+        ask(check_num_landmarks, 0)
+    with pytest.raises(gr.Error, match="The server failed"):
+        ask(foreign)
+
+
+def test_a_request_over_its_share_of_memory_is_refused_before_it_allocates():
+    edge = Edge(Gate(1), request_bytes=3 << 30)
+    with pytest.raises(gr.Error, match=r"the map would take about 5\.0 GB of memory, .* allows a request 3\.0 GB"):
+        ask(admit, 5 << 30, "the map", edge=edge)
+    assert ask(admit, 2 << 30, "the map", edge=edge) is None
+
+
+def test_a_sweep_whose_reader_left_stops_within_one_step():
+    steps, closed, gate = [], threading.Event(), Gate(1)
+
+    def sweep():
+        try:
+            for i in range(1000):
+                steps.append(i)
+                time.sleep(0.01)
+                yield i
+        finally:
+            closed.set()
+
+    async def read_two():
+        stream = protect(sweep, Edge(gate), "sweep")()
+        async for value in stream:
+            if value == 1:
+                break
+        await stream.aclose()
+
+    asyncio.run(read_two())
+    assert closed.wait(1) and len(steps) == 2
+
+
+def test_a_sweep_that_is_cancelled_in_a_step_is_closed_by_its_worker():
+    started, go_on, closed, gate = threading.Event(), threading.Event(), threading.Event(), Gate(1)
+
+    def sweep():
+        try:
+            started.set()
+            go_on.wait(5)
+            yield 0
+            yield 1
+        finally:
+            closed.set()
+
+    async def cancel():
+        stream = protect(sweep, Edge(gate), "sweep")()
+        task = asyncio.ensure_future(anext(stream))
+        await asyncio.to_thread(started.wait, 5)
+        task.cancel()
+        await asyncio.sleep(0.02)
+        assert gate.running == 1 and not closed.is_set()
+
+    asyncio.run(cancel())
+    go_on.set()
+    assert closed.wait(2)
+    assert gate.submit("next", lambda: 5).result(timeout=5) == 5
+
+
+def test_a_sweep_lets_others_in_between_its_steps():
+    gate, order = Gate(1), []
+
+    def sweep():
+        for i in range(5):
+            time.sleep(0.02)
+            order.append(f"step {i}")
+            yield i
+
+    async def both():
+        async def read():
+            async for _ in protect(sweep, Edge(gate), "sweep")():
+                pass
+
+        async def other():
+            await asyncio.sleep(0.03)
+            await protect(lambda: order.append("other"), Edge(gate), "other")()
+
+        await asyncio.gather(read(), other())
+
+    asyncio.run(both())
+    assert 0 < order.index("other") < 5
+
+
+def test_gradio_still_sees_the_handlers_own_signature():
+    from inspect import signature
+    from typing import get_type_hints
+
+    def handler(text: str, top_k: int = 5) -> list[str]:
+        """Words."""
+
+    handler.cache = object()
+    wrapped = protect(handler, Edge(Gate(1)), "handler")
+    assert signature(wrapped) == signature(handler) and get_type_hints(wrapped) == get_type_hints(handler)
+    assert wrapped.__doc__ == "Words." and not hasattr(wrapped, "cache")
+
+
+def test_the_clients_address_is_what_our_own_proxies_appended():
+    headers = {"x-forwarded-for": "6.6.6.6, 1.2.3.4, 10.0.0.7"}
+    assert client_of(headers, "10.0.0.1", 0) == "10.0.0.1"
+    assert client_of(headers, "10.0.0.1", 1) == "10.0.0.7"
+    assert client_of(headers, "10.0.0.1", 2) == "1.2.3.4"
+    assert client_of({}, "10.0.0.1", 2) == "10.0.0.1"
+    assert client_of({}, None, 0) == "unknown"

@@ -1,0 +1,292 @@
+"""What the running server lets in and what its answers say, over real HTTP, around the small app."""
+
+import json
+import socket
+import threading
+import time
+
+import httpx
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from small_app import build_app
+
+from nystrom_demo.serving.launching import start
+from nystrom_demo.serving.log import logger
+from nystrom_demo.serving.settings import Settings
+
+API = "/gradio_api"
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """The small app behind gate and guard, in this process."""
+
+    def __init__(self, ready_check=lambda: None, **settings):
+        self.demo = build_app()
+        self.settings = Settings(port=free_port(), **settings)
+        self.gate, self.readiness = start(self.demo, self.settings, ready_check=ready_check)
+        self.url = self.demo.local_url.rstrip("/")
+        self.http = httpx.Client(base_url=self.url, timeout=10)
+
+    def index(self, name):
+        """The fn_index of an event's function or an endpoint."""
+        return next(i for i, fn in self.demo.fns.items() if fn.api_name == name)
+
+    def join(self, name, data, session="s1", **more):
+        body = {"fn_index": self.index(name), "data": data, "session_hash": session, **more}
+        return self.http.post(f"{API}/queue/join", json=body)
+
+    def events(self, session="s1", limit=200):
+        """The messages of a session's stream to its end."""
+        with self.http.stream("GET", f"{API}/queue/data", params={"session_hash": session}) as response:
+            lines = (line for line in response.iter_lines() if line.startswith("data: "))
+            return [json.loads(line[6:]) for line, _ in zip(lines, range(limit), strict=False)]
+
+    def close(self):
+        self.readiness.stop()
+        self.http.close()
+        self.demo.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+def wait_until(condition, seconds=5.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.02)
+
+
+def test_health_tells_that_the_process_lives_and_ready_that_a_pass_succeeded(server):
+    wait_until(lambda: server.readiness.ready)
+    assert server.http.get("/health").json() == {"status": "ok"}
+    assert server.http.get("/ready").json() == {"status": "ok"}
+
+
+def test_not_ready_is_a_503_while_the_process_is_healthy():
+    def fail():
+        raise RuntimeError("no model")
+
+    server = Server(ready_check=fail)
+    try:
+        assert server.http.get("/health").status_code == 200
+        answer = server.http.get("/ready")
+        assert (answer.status_code, answer.json()) == (503, {"status": "not ready"})
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/monitoring", "/monitoring/summary", "/openapi.json", "/docs", "/login", "/pwa_icon/8000", "/gradio_api/token",
+        "/gradio_api/deep_link", "/gradio_api/openapi.json", "/gradio_api/upload_progress", "/gradio_api/dev/reload",
+        "/gradio_api/runs", "/gradio_api/proxy=http://127.0.0.1/", "/gradio_api/stream/a/b/0/playlist.m3u8",
+        "/static/../routes.py", "/static/%2e%2e/routes.py", "/assets/a%00b", "/" + "a" * 900,
+        "/static/" + "a/" * 99 + "b" * 260,
+    ],
+)  # fmt: skip
+def test_a_route_that_the_page_does_not_need_is_not_there(server, path):
+    answer = server.http.get(path)
+    assert answer.status_code == 404
+    assert answer.json()["detail"] in ("There is no such address.", "The server does not take this.")
+
+
+@pytest.mark.parametrize(
+    "path", ["/upload", "/component_server", "/process_recording", "/vibe-edit", "/run/count", "/api/count"]
+)
+def test_posting_to_a_route_that_the_page_does_not_need_is_refused(server, path):
+    assert server.http.post(API + path, json={"data": ["a", "words", 5]}).status_code == 404
+
+
+def test_a_known_address_by_another_method_is_a_405(server):
+    answer = server.http.request("DELETE", "/config")
+    assert (answer.status_code, answer.json()["detail"]) == (405, "This address takes GET, HEAD.")
+
+
+def test_every_answer_forbids_framing_sniffing_and_other_hosts(server):
+    for answer in (server.http.get("/"), server.http.get("/nowhere"), server.http.get("/health")):
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://127.0.0.1:1", "http://localhost.evil.example"]
+)
+def test_pages_of_other_origins_are_refused(server, origin):
+    answer = server.http.post(f"{API}/queue/join", json={}, headers={"origin": origin})
+    assert (answer.status_code, answer.json()["detail"]) == (403, "Pages of other origins may not call this server.")
+
+
+def test_the_pages_own_origin_is_served(server):
+    assert server.http.get("/config", headers={"origin": server.url}).status_code == 200
+
+
+def test_a_foreign_host_name_is_refused_where_only_this_machine_is_served(server):
+    answer = server.http.get("/config", headers={"host": "rebound.example"})
+    assert (answer.status_code, answer.json()["detail"]) == (403, "This server answers only to the machine it runs on.")
+
+
+def test_a_body_over_the_limit_is_a_413_declared_or_not(server):
+    big = b'{"data": ["' + b"a" * (600 * 1024) + b'"]}'
+    assert server.http.post(f"{API}/queue/join", content=big).status_code == 413
+    chunks = (big[i : i + 65536] for i in range(0, len(big), 65536))
+    assert server.http.post(f"{API}/queue/join", content=chunks).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"data": [NaN]}', "finite numbers only, got NaN"),
+        (b'{"data": [-Infinity]}', "finite numbers only"),
+        (b'{"data": [1e999]}', "finite numbers only"),
+        (b'{"data": ["\\ud800"]}', "without lone surrogates"),
+        (b'{"data": ["\xff"]}', "UTF-8"),
+        (b"[" * 5000, "JSON, at most 32 levels deep"),
+        (b'{"data": ' + b"[" * 40 + b"]" * 40 + b"}", "JSON, at most 32 levels deep"),
+        (b"1" * 5000, "The body must be JSON"),
+        (b"", "The body must be JSON"),
+        (b"[]", "The body must be a JSON object, got []"),
+        (b"{}", "session_hash must be 1 to 64 letters"),
+        (b'{"session_hash": "a b"}', "session_hash must be 1 to 64 letters"),
+        (b'{"session_hash": "a", "data": {}}', "data must be a list, got {}"),
+        (b'{"session_hash": "a", "data": [], "fn_index": 999}', "fn_index must be that of one of the page's handlers"),
+        (b'{"session_hash": "a", "data": [], "fn_index": true}', "fn_index must be a whole number"),
+        (b'{"session_hash": "a", "data": [], "fn_index": -1}', "fn_index must be a whole number"),
+        (b'{"session_hash": "a", "data": [], "fn_index": 0}', "data must have 4 values, got 0"),
+        (b'{"session_hash": "a", "data": [], "fn_index": 0, "batched": true}', "batched is not taken here"),
+        (b'{"session_hash": "a", "data": [], "fn_index": 0, "trigger_id": "x"}', "trigger_id must be a whole number"),
+    ],
+)  # fmt: skip
+def test_a_body_that_no_page_of_ours_sends_is_refused_in_one_sentence(server, body, words):
+    answer = server.http.post(f"{API}/queue/join", content=body)
+    assert answer.status_code == 400
+    detail = answer.json()["detail"]
+    assert words in detail and detail.endswith(".") and len(detail) < 500
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ([1, "words", 5, True], "Text must be a text, got 1."),
+        (["t" * 2001, "words", 5, True], "Text must have at most 2,000 characters, got 2,001."),
+        (["t", ["words"], 5, True], "Task must be one of words, letters, got ['words']."),
+        (["t", None, 5, True], "Task must be one of words, letters, got None."),
+        (["t", "words", True, True], "Top k must be a number from 1 to 11, got True."),
+        (["t", "words", 12, True], "Top k must be a number from 1 to 11, got 12."),
+        (["t", "words", "5", True], "Top k must be a number from 1 to 11, got '5'."),
+        (["t", "words", 5, 1], "Switch must be true or false, got 1."),
+    ],
+)
+def test_a_value_that_its_component_cannot_have_is_refused(server, data, words):
+    answer = server.join("echo", data)
+    assert (answer.status_code, answer.json()["detail"]) == (400, words)
+
+
+def test_a_huge_value_is_not_sent_back(server):
+    answer = server.join("echo", ["t", "x" * 300_000, 5, True])
+    assert answer.status_code == 400 and len(answer.content) < 500
+
+
+def test_a_private_endpoint_cannot_be_called_by_name(server):
+    assert server.http.post(f"{API}/call/echo", json={"data": ["t", "words", 5, True]}).status_code == 404
+    assert server.http.post(f"{API}/call/nowhere", json={"data": []}).status_code == 404
+    answer = server.http.post(f"{API}/call/count", json={"data": ["t", "words"]})
+    assert (answer.status_code, answer.json()["detail"]) == (400, "data must have 3 values, got 2.")
+
+
+def test_a_page_and_a_client_get_their_answers(server):
+    assert server.join("echo", ["one two", "words", 5, True], session="page").status_code == 200
+    assert server.events("page")[-2]["output"]["data"] == ["one two", "words 5 True"]
+    client = Client(server.url, verbose=False)
+    assert client.predict("one two", "words", 5, api_name="/count") == {"count": 2, "top_k": 5}
+    assert list(client.submit(3, api_name="/sweep")) == ["step 0", "step 1", "step 2"]
+
+
+@pytest.mark.parametrize("kind", ["exit", "interrupt", "memory", "secret"])
+def test_whatever_a_handler_raises_the_client_gets_one_sentence(server, kind):
+    client = Client(server.url, verbose=False)
+    with pytest.raises(AppError) as caught:
+        client.predict(kind, api_name="/fail")
+    message = str(caught.value)
+    assert message.startswith(("The server failed on this request", "The server has not enough memory"))
+    assert "secret" not in message and "Traceback" not in message
+    assert client.predict("one", "words", 5, api_name="/count")["count"] == 1
+
+
+def test_cancelled_requests_never_run_more_than_the_workers(server):
+    index, most = server.index("sweep"), 0
+    for i in range(12):
+        event = server.join("sweep", [40], session=f"c{i}").json()["event_id"]
+        time.sleep(0.02)
+        server.http.post(f"{API}/cancel", json={"session_hash": f"c{i}", "fn_index": index, "event_id": event})
+        most = max(most, server.gate.running)
+    assert most <= server.settings.workers and server.gate.most_at_once <= server.settings.workers
+    wait_until(lambda: server.gate.running == 0 and server.gate.waiting() == 0)
+
+
+def test_a_sweep_stops_soon_after_its_reader_left(server):
+    server.join("sweep", [1000], session="leaver")
+    with server.http.stream("GET", f"{API}/queue/data", params={"session_hash": "leaver"}) as response:
+        next(line for line in response.iter_lines() if "step 1" in line)
+    wait_until(lambda: server.gate.running == 0 and not server.demo._queue.event_ids_to_events, 2)
+
+
+def test_a_full_queue_is_a_503_for_each_client_in_its_part_and_for_all_in_the_whole():
+    server = Server(workers=1, queue=7, queue_per_client=5, queue_per_session=3, proxy_hops=1)
+    blocked = threading.Event()
+    try:
+        server.gate.submit("blocker", blocked.wait)
+
+        def say(session, address):
+            body = {"fn_index": server.index("say"), "data": ["a"], "session_hash": session}
+            return server.http.post(f"{API}/queue/join", json=body, headers={"x-forwarded-for": address})
+
+        answers = [say("a", "1.1.1.1") for _ in range(4)] + [say(f"b{i}", "1.1.1.1") for i in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 503, 200, 200, 503]
+        assert answers[3].json()["detail"] == "This page has 3 requests waiting; wait for their answers."
+        assert answers[6].json()["detail"] == "Your address has 5 requests waiting; wait for their answers."
+        answers = [say(f"c{i}", "2.2.2.2") for i in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 503]
+        assert answers[2].json()["detail"].startswith("The server is busy with 7 requests")
+        assert answers[2].headers["retry-after"] == "3"
+    finally:
+        blocked.set()
+        server.close()
+
+
+def test_too_many_open_streams_are_refused():
+    server = Server(streams=2)
+    try:
+        with (
+            server.http.stream("GET", f"{API}/heartbeat/one"),
+            server.http.stream("GET", f"{API}/heartbeat/two"),
+        ):
+            assert server.http.get(f"{API}/heartbeat/three").status_code == 503
+        wait_until(lambda: server.http.get("/health").status_code == 200)
+    finally:
+        server.close()
+
+
+def test_the_log_has_one_line_a_request_and_no_visitors_words(server, caplog):
+    logger.addHandler(caplog.handler)
+    try:
+        with pytest.raises(AppError):
+            Client(server.url, verbose=False).predict("xylophone", "xylophone", 5, api_name="/count")
+    finally:
+        logger.removeHandler(caplog.handler)
+    (line,) = [json.loads(record.message) for record in caplog.records]
+    assert (line["handler"], line["outcome"]) == ("count", "refused")
+    assert "xylophone" not in caplog.text and "127.0.0.1" not in caplog.text

@@ -1,0 +1,65 @@
+"""The environment sets the server; with none set it suits a laptop, with SPACE_ID a Space."""
+
+from dataclasses import fields
+
+import pytest
+
+from nystrom_demo.serving.settings import PREFIX, SPACES_FRAMES, Settings
+
+
+def test_with_nothing_set_only_this_machine_is_served():
+    settings = Settings.from_env({})
+    assert settings == Settings()
+    assert settings.host == "127.0.0.1" and settings.loopback_only and settings.hub and not settings.frame_ancestors
+
+
+def test_a_space_is_served_to_all_and_framed_by_spaces_only_and_loads_nothing_from_the_hub():
+    settings = Settings.from_env({"SPACE_ID": "someone/demo", "SPACE_HOST": "someone-demo.hf.space"})
+    assert (settings.host, settings.port, settings.proxy_hops) == ("0.0.0.0", 7860, 1)
+    assert settings.frame_ancestors == SPACES_FRAMES
+    assert settings.origins == ("https://someone-demo.hf.space",)
+    assert settings.space and not settings.hub and not settings.loopback_only
+
+
+def test_each_field_has_its_variable():
+    environment = {
+        "PORT": "7913", "HOST": "0.0.0.0", "DEVICE": "cpu", "THREADS": "3", "WORKERS": "5", "QUEUE": "70",
+        "QUEUE_PER_CLIENT": "7", "QUEUE_PER_SESSION": "2", "MEMORY_GB": "1.5", "TEXT_CHARS": "130", "TEXT_TOKENS": "11",
+        "BODY_KB": "13", "SESSIONS": "17", "STREAMS": "19", "PROXY_HOPS": "2", "HUB": "off", "MCP": "yes",
+        "ORIGINS": "https://a.example, http://b.example:8080/", "FRAME_ANCESTORS": "https://c.example",
+        "CHECKPOINT_ROOT": "models",
+    }  # fmt: skip
+    assert set(environment) == {field.name.upper() for field in fields(Settings)} - {"SPACE"}
+    settings = Settings.from_env({PREFIX + name: text for name, text in environment.items()})
+    assert (settings.port, settings.workers, settings.memory_gb, settings.queue_per_client) == (7913, 5, 1.5, 7)
+    assert settings.origins == ("https://a.example", "http://b.example:8080")
+    assert settings.hub is False and settings.mcp is True
+
+
+def test_one_clients_part_of_the_queue_is_never_more_than_the_queue():
+    assert Settings.from_env({"NYSTROM_DEMO_QUEUE": "5"}).queue_per_client == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("PORT", "http", "NYSTROM_DEMO_PORT must be a whole number from 1 to 65535, got 'http'"),
+        ("PORT", "0", "must be a whole number from 1 to 65535"),
+        ("WORKERS", "2.5", "NYSTROM_DEMO_WORKERS must be a whole number"),
+        ("MEMORY_GB", "nan", "NYSTROM_DEMO_MEMORY_GB must be a number from 0 to 65536, got 'nan'"),
+        ("HUB", "maybe", "NYSTROM_DEMO_HUB must be on or off, got 'maybe'"),
+        ("DEVICE", "tpu", "NYSTROM_DEMO_DEVICE must be one of auto, cpu, cuda, mps"),
+        ("ORIGINS", "example.org", "NYSTROM_DEMO_ORIGINS must list origins such as https://example.org"),
+        ("FRAME_ANCESTORS", "https://a;script-src", "NYSTROM_DEMO_FRAME_ANCESTORS must list origins"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_by_name(name, text, words):
+    with pytest.raises(ValueError, match=words):
+        Settings.from_env({PREFIX + name: text})
+
+
+def test_every_field_is_explained():
+    explained = {
+        name.strip() for line in Settings.__doc__.splitlines() if ":" in line for name in line.split(":")[0].split(",")
+    }
+    assert {field.name for field in fields(Settings)} <= explained

@@ -2,8 +2,8 @@
 
 import torch
 
-from nystrom_demo.analysis.errors import map_errors
-from nystrom_demo.analysis.layers import LayerInputs, landmarks_of
+from nystrom_demo.analysis.blocked import blocked_errors
+from nystrom_demo.analysis.layers import LayerInputs
 from nystrom_demo.analysis.maps import attention_maps
 from nystrom_demo.analysis.spectra import best_rank_errors, pinv_residuals
 from nystrom_demo.model import AttentionSettings
@@ -22,10 +22,8 @@ def compare_attention(
     ValueError for a head that is not there.
     """
     maps = attention_maps(layer_inputs, head, settings, row=row)
-    v = layer_inputs.text(row).v[0, [head]]
-    n = len(maps.exact)
-    m = landmarks_of(settings, n)
-    errors = {name: x[0] for name, x in map_errors(maps.exact[None], maps.landmark[None], v).items()}
+    errors = blocked_errors(layer_inputs, head, settings, row=row)
+    n, m = errors.num_tokens, errors.num_landmarks
     best_frobenius, best_spectral = best_rank_errors(torch.linalg.svdvals(maps.exact), m)
     row_sums = maps.landmark.sum(-1)
     return {
@@ -33,16 +31,16 @@ def compare_attention(
         "head": head,
         "num_tokens": n,
         "num_landmarks": m,
-        "frobenius": errors["frobenius"],
-        "spectral": errors["spectral"],
-        "output": errors["output"],
+        "frobenius": errors.frobenius,
+        "spectral": errors.spectral,
+        "output": errors.output,
         "best_frobenius": best_frobenius,
         "best_spectral": best_spectral,
         "largest_difference": float(maps.difference.abs().max()),
-        "negative_entries": errors["negative"],
-        "negative_share": errors["negative"] / n**2,
+        "negative_entries": errors.negative,
+        "negative_share": errors.negative / n**2,
         "lowest_entry": float(maps.landmark.min()),
-        "row_sum_error": errors["row_sum_error"],
+        "row_sum_error": errors.row_sum_error,
         "lowest_row_sum": float(row_sums.min()),
         "highest_row_sum": float(row_sums.max()),
         **_pinv_numbers(layer_inputs, head, settings, m == n, row),

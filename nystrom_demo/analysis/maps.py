@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from nystrom_demo.analysis.layers import LayerInputs, check_head, landmarks_of
-from nystrom_demo.attention import nystrom_factors, segment_means, softmax_attention_map
+from nystrom_demo.attention import NystromFactors, nystrom_factors, segment_means, softmax_attention_map
 from nystrom_demo.model import AttentionSettings
 
 
@@ -86,8 +86,12 @@ def head_factors(layer_inputs: LayerInputs, head: int, settings: AttentionSettin
     pair = [head, int(columns.argmax())]
     # At m ≥ n the identity stands for kernel_2 and its inverse: no step is needed.
     options = settings.pinv_options() | ({"pinv_iterations": 0} if m == text.num_tokens else {})
-    factors = nystrom_factors(text.q[:, pair], text.k[:, pair], m, scale=text.scale, **options)
-    kernel_1, kernel_2, kernel_2_inv, kernel_3 = (x[0, 0] for x in factors[:4])
+    return of_head(nystrom_factors(text.q[:, pair], text.k[:, pair], m, scale=text.scale, **options), 0)
+
+
+def of_head(factors: NystromFactors, head: int) -> HeadFactors:
+    """The factors of one head, from those of all heads of a single text."""
+    kernel_1, kernel_2, kernel_2_inv, kernel_3 = (x[0, head] for x in factors[:4])
     return HeadFactors(kernel_1, kernel_2, kernel_2_inv, kernel_3, kernel_1 @ kernel_2_inv, factors.segments[0])
 
 

@@ -45,7 +45,7 @@ def largest_singular_value(
     size: int,
     *,
     device: torch.device | str = "cpu",
-    tolerance: float = 1e-5,
+    tolerance: float = 1e-4,
     max_steps: int = 24,
 ) -> torch.Tensor:
     """The largest singular value of each of `heads` matrices A, (heads,), seen only through `gram(x)` = Aᵀ A x.

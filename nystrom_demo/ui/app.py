@@ -76,8 +76,9 @@ def _wire(
 ) -> None:
     # A tab's stamp is the bench that it shows. Only the open tab's is brought up to date, and only a stamp that
     # changed refreshes its tab, so that a tab reopened on the same bench computes nothing.
+    # Stamps are hidden text boxes, since a gr.State that changes outside the queue triggers nothing.
     open_tab = gr.State(OPENING_TAB)
-    stamps = [gr.State("") for _ in TABS]
+    stamps = [gr.Textbox(visible="hidden", label=f"Stamp of {tab.label}", elem_id=f"stamp-{tab.id}") for tab in TABS]
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     max_tokens = next(iter(checkpoints.values())).max_tokens
     gr.on(

@@ -135,7 +135,7 @@ def build_bench(checkpoints: dict[str, Checkpoint]) -> Bench:
             label="Example",
             elem_id="bench-example",
         )
-        text = gr.Textbox(first.text, label="Text", lines=8, max_lines=14, elem_id="bench-text")
+        text = gr.Textbox(first.text, label="Text", lines=7, max_lines=9, elem_id="bench-text")
         settled = gr.Textbox(first.text, visible="hidden", label="Settled text", elem_id="bench-settled")
     with gr.Accordion("Checkpoint and pseudo-inverse", open=True, elem_id="bench-model-section"):
         task, iterations, estimate, device = _build_model_section(checkpoints)

@@ -1,0 +1,36 @@
+"""Question answering: the answer lit in the passage, the next best below."""
+
+from html import escape
+
+from nystrom_demo.tasks import Answers
+from nystrom_demo.ui.heads.markup import Stretch, bars, marked_text, percent
+
+
+def verdict(exact: Answers, landmark: Answers) -> str:
+    if exact.no_answer and landmark.no_answer:
+        return "Neither finds an answer in this text."
+    if exact.no_answer or landmark.no_answer:
+        finder, other = (
+            ("Landmarks find", "exact attention") if exact.no_answer else ("Exact attention finds", "landmarks")
+        )
+        return f"They differ: {finder} an answer, {other} {'do' if other == 'landmarks' else 'does'} not."
+    here, there = exact.answers[0], landmark.answers[0]
+    scores = f"{percent(here.score)} exactly, {percent(there.score)} over landmarks"
+    if (here.start, here.end) == (there.start, there.end):
+        return f"Both give the same answer: {scores}."
+    if here.start < there.end and there.start < here.end:
+        return f"The answers overlap: {scores}."
+    return f"They point to different places: {scores}."
+
+
+def column(result: Answers, context: str) -> str:
+    if not result.answers:
+        return '<p class="said">No answer</p>'
+    best, *others = result.answers
+    stretches = [Stretch(best.start, best.end, "faint" if result.no_answer else "lit", percent(best.score))]
+    stretches += [Stretch(other.start, other.end, "next", percent(other.score)) for other in others]
+    said = "No answer is likely here" if result.no_answer else best.answer
+    rows = [(answer.answer, answer.score) for answer in result.answers]
+    rows.append(("no answer", result.no_answer_score))
+    listed = bars(rows, marked=None if not result.no_answer else len(rows) - 1)
+    return f'<p class="said">{escape(said)}</p>{listed}{marked_text(context, stretches, around=best.start)}'

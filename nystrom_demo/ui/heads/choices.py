@@ -1,0 +1,27 @@
+"""Multiple choice: each option with its probability."""
+
+from nystrom_demo.tasks import Choice
+from nystrom_demo.ui.heads.markup import bars, percent
+
+
+def verdict(exact: Choice, landmark: Choice) -> str:
+    here, there = exact.scores[exact.index], landmark.scores[exact.index]
+    if exact.index == landmark.index:
+        return f"Both choose option {exact.index + 1}: {percent(here)} exactly, {percent(there)} over landmarks."
+    return (
+        f"They differ: exact attention chooses option {exact.index + 1} ({percent(here)}), "
+        f"landmarks option {landmark.index + 1} ({percent(landmark.scores[landmark.index])})."
+    )
+
+
+def column(result: Choice, options: list[str]) -> str:
+    rows = [
+        (f"{place}. {option}", score)
+        for place, (option, score) in enumerate(zip(options, result.scores, strict=True), 1)
+    ]
+    return bars(rows, marked=result.index)
+
+
+def split_options(lines: str) -> list[str]:
+    """The options of a box with one a line; empty lines are none."""
+    return [line.strip() for line in lines.splitlines() if line.strip()]

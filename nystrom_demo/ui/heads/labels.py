@@ -1,0 +1,20 @@
+"""Sequence classification: each label with its probability."""
+
+from nystrom_demo.tasks import Classification
+from nystrom_demo.ui.heads.markup import bars, percent
+
+
+def verdict(exact: Classification, landmark: Classification) -> str:
+    here, there = exact.probabilities[exact.label], landmark.probabilities[exact.label]
+    if exact.label == landmark.label:
+        return f"Both say {exact.label}: {percent(here)} exactly, {percent(there)} over landmarks."
+    other = landmark.probabilities[landmark.label]
+    return (
+        f"They differ: exact attention says {exact.label} ({percent(here)}), "
+        f"landmarks say {landmark.label} ({percent(other)})."
+    )
+
+
+def column(result: Classification) -> str:
+    labels = list(result.probabilities)
+    return bars(result.probabilities.items(), marked=labels.index(result.label))

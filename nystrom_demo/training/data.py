@@ -1,0 +1,79 @@
+"""The recipe's sources as pools of examples, tokenised once and kept in the work folder."""
+
+import hashlib
+import pickle
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from nystrom_demo.training import readers
+from nystrom_demo.training.examples import (
+    Example,
+    answer_examples,
+    choice_examples,
+    piece_examples,
+    text_examples,
+    word_examples,
+)
+from nystrom_demo.training.plan import Pool
+from nystrom_demo.training.recipe import Recipe, Source
+
+
+def load_pools(recipe: Recipe, data: Path, tokenizer: PreTrainedTokenizerFast, work: Path) -> list[Pool]:
+    """One pool a source. Examples come from `work/tokens` where a run with the same source and data left them."""
+    return [
+        Pool(source.task, source.share, source.tokens, _cached_examples(source, recipe, data, tokenizer, work / "tokens"))
+        for source in recipe.sources
+    ]
+
+
+def read_examples(source: Source, recipe: Recipe, data: Path, tokenizer: PreTrainedTokenizerFast) -> list[Example]:
+    """The tokenised examples of one source."""
+    paths = [data / file for file in source.files]
+    if source.task == "masked-lm":
+        read = readers.read_statements if source.statements else readers.read_paragraphs
+        return piece_examples(chain.from_iterable(map(read, paths)), tokenizer, source.lengths, recipe.seed)
+    if source.task == "sequence-classification":
+        return text_examples(_rows(readers.read_labelled, paths), tokenizer, source.max_length)
+    if source.task == "token-classification":
+        labels = recipe.labels[source.task]
+        return word_examples(_rows(readers.read_tagged, paths), tokenizer, labels, source.max_length, source.pack)
+    if source.task == "question-answering":
+        return answer_examples(_rows(readers.read_questions, paths), tokenizer, source.max_length)
+    return choice_examples(_rows(readers.read_questions, paths), tokenizer, source.max_length, source.question)
+
+
+def word_counts(pools: Iterable[Pool], vocab_size: int) -> torch.Tensor:
+    """How often each word occurs in the masked-word pools, (vocab_size,), float."""
+    counts = torch.zeros(vocab_size)
+    for pool in pools:
+        if pool.task == "masked-lm":
+            ids = torch.cat([torch.from_numpy(example.sequences[0]) for example in pool.examples])
+            counts += torch.bincount(ids.long(), minlength=vocab_size)
+    return counts
+
+
+def _rows(read, paths: Iterable[Path]) -> list:
+    return list(chain.from_iterable(map(read, paths)))
+
+
+def _cached_examples(
+    source: Source, recipe: Recipe, data: Path, tokenizer: PreTrainedTokenizerFast, cache: Path
+) -> list[Example]:
+    made_from = (
+        [(file, (data / file).stat().st_size) for file in source.files],
+        (source.task, source.max_length, source.lengths, source.pack, source.question),
+        recipe.labels,
+        recipe.seed,
+        sorted(tokenizer.get_vocab().items()),
+    )
+    path = cache / f"{source.task}-{hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]}.pickle"
+    if path.exists():
+        return pickle.loads(path.read_bytes())
+    examples = read_examples(source, recipe, data, tokenizer)
+    cache.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(examples))
+    return examples

@@ -1,0 +1,108 @@
+"""The training recipe as plain data, read from `recipe.toml` beside this file or from a file of the same form."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+RECIPE = Path(__file__).with_name("recipe.toml")
+TASKS = ("masked-lm", "sequence-classification", "token-classification", "question-answering", "multiple-choice")
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What conversion adds to the base: positions (tokens), convolution taps, and the landmarks used by default."""
+
+    max_position_embeddings: int
+    conv_kernel_size: int
+    num_landmarks: int
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """AdamW's peak learning rates by parameter group, and the steps it takes to reach them."""
+
+    encoder_rate: float
+    head_rate: float
+    convolution_rate: float
+    weight_decay: float
+    warmup_steps: int
+    clip: float
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """How m is drawn for a batch: exact for `exact_steps`, then exact in `exact_share` of batches, else by `weights`."""
+
+    exact_steps: int
+    exact_share: float
+    weights: dict[int, float]
+    distil: float
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of a task and its part of the plan.
+
+    share: part of all trained tokens. tokens: a batch's size, padding included. max_length: tokens of an example.
+    lengths: for masked words, tokens of a piece with their weights. statements: files of questions whose right answers
+    are read as plain text. pack: join sentences up to max_length. question: ask this of two choices in place of the
+    file's own question, with the other choice right.
+    """
+
+    task: str
+    share: float
+    tokens: int
+    file: str = ""
+    statements: tuple[str, ...] = ()
+    max_length: int = 512
+    lengths: dict[int, float] | None = None
+    pack: bool = False
+    question: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return self.statements or (self.file,)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run but its length. masked: part of words hidden in the masked-word task."""
+
+    seed: int
+    masked: float
+    model: ModelShape
+    optimiser: Optimiser
+    landmarks: Landmarks
+    labels: dict[str, list[str]]
+    sources: tuple[Source, ...]
+
+
+def read_recipe(path: Path = RECIPE) -> Recipe:
+    """The recipe in a TOML file. ValueError for an unknown task."""
+    table = tomllib.loads(Path(path).read_text())
+    sources = tuple(_source(row) for row in table["sources"])
+    unknown = sorted({source.task for source in sources} - set(TASKS))
+    if unknown:
+        raise ValueError(f"A recipe's tasks are {', '.join(TASKS)}; {path} names {', '.join(unknown)}.")
+    landmarks = table["landmarks"] | {"weights": _integer_keys(table["landmarks"]["weights"])}
+    return Recipe(
+        seed=table["seed"],
+        masked=table["masked"],
+        model=ModelShape(**table["model"]),
+        optimiser=Optimiser(**table["optimiser"]),
+        landmarks=Landmarks(**landmarks),
+        labels=table["labels"],
+        sources=sources,
+    )
+
+
+def _source(row: dict) -> Source:
+    row = row | {"statements": tuple(row.get("statements", ()))}
+    if "lengths" in row:
+        row["lengths"] = _integer_keys(row["lengths"])
+    return Source(**row)
+
+
+def _integer_keys(table: dict[str, float]) -> dict[int, float]:
+    """TOML's keys are strings."""
+    return {int(key): float(value) for key, value in table.items()}

@@ -1,0 +1,177 @@
+"""Training of the shared encoder and its five heads on transformers' Trainer, from one plan of batches.
+
+The work folder holds `start/` (the converted base), `tokens/` (tokenised sources) and one folder a run, whose
+`checkpoint-N/` are the Trainer's: weights, optimiser, schedule, random states. `metrics` of a run are its log lines.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_model
+from torch import nn
+from torch.utils.data import Sampler, SequentialSampler
+from transformers import AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from nystrom_demo.model import NystromformerModel
+from nystrom_demo.training.batches import Batch, Vocabulary
+from nystrom_demo.training.data import load_pools, word_counts
+from nystrom_demo.training.multitask import MultiTask, start_masked_words
+from nystrom_demo.training.plan import BatchPlan
+from nystrom_demo.training.recipe import Optimiser, Recipe
+
+
+@dataclass(frozen=True)
+class Run:
+    """How long a run lasts and where it goes. Steps are updates; with several processes each takes a batch a step.
+
+    max_steps: where it ends, counted from the very first step. decay_steps: how many steps before that the learning
+    rate falls to zero; 0 keeps it level, to go on later. minutes: stop and save earlier after so long.
+    resume: a checkpoint folder to go on from, its optimiser and place in the plan included.
+    """
+
+    out: Path
+    max_steps: int
+    decay_steps: int = 0
+    save_steps: int = 300
+    log_steps: int = 50
+    minutes: float | None = None
+    resume: Path | None = None
+    progress: bool = True
+
+
+def train(recipe: Recipe, data: Path, work: Path, run: Run) -> Path:
+    """Train from `work/start`, or go on from `run.resume`, and return the last checkpoint's folder."""
+    start = work / "start"
+    tokenizer = AutoTokenizer.from_pretrained(start)
+    pools = load_pools(recipe, data, tokenizer, work)
+    torch.manual_seed(recipe.seed)
+    model = MultiTask(NystromformerModel.from_pretrained(start), recipe.labels, recipe.landmarks.distil)
+    start_masked_words(model.heads["masked-lm"], word_counts(pools, len(tokenizer)))
+    arguments = training_arguments(recipe, run)
+    plan = BatchPlan(pools, recipe, Vocabulary.of(tokenizer), run.max_steps * arguments.world_size)
+    trainer = PlanTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=plan,
+        data_collator=_only_item,
+        processing_class=tokenizer,
+        optimizers=(make_optimiser(model, recipe.optimiser), None),
+        callbacks=[TimeLimit(run.minutes)] if run.minutes else [],
+    )
+    trainer.train(resume_from_checkpoint=str(run.resume) if run.resume else None)
+    return last_checkpoint(run.out)
+
+
+def last_checkpoint(folder: Path) -> Path:
+    """The folder itself if it is a checkpoint, else the last one in it. ValueError if there is none."""
+    if (folder / "trainer_state.json").exists():
+        return folder
+    found = get_last_checkpoint(str(folder))
+    if found is None:
+        raise ValueError(f"No checkpoint to go on from in {folder}.")
+    return Path(found)
+
+
+def steps_of(checkpoint: Path) -> int:
+    """How many steps a checkpoint has behind it."""
+    return json.loads((checkpoint / "trainer_state.json").read_text())["global_step"]
+
+
+def training_arguments(recipe: Recipe, run: Run) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(run.out),
+        max_steps=run.max_steps,
+        per_device_train_batch_size=1,  # an item of the plan is a whole batch
+        lr_scheduler_type="warmup_stable_decay",
+        lr_scheduler_kwargs={"num_decay_steps": run.decay_steps, "decay_type": "1-sqrt"},
+        warmup_steps=recipe.optimiser.warmup_steps,
+        max_grad_norm=recipe.optimiser.clip,
+        save_steps=run.save_steps,
+        save_total_limit=2,
+        logging_steps=run.log_steps,
+        disable_tqdm=not run.progress,
+        ddp_find_unused_parameters=True,  # a batch trains one head of five
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,
+        report_to=[],
+        seed=recipe.seed,
+    )
+
+
+def make_optimiser(model: MultiTask, settings: Optimiser) -> torch.optim.AdamW:
+    """AdamW with the recipe's rate for each kind of parameter, and no weight decay on vectors."""
+    rates = {
+        "encoder": settings.encoder_rate,
+        "head": settings.head_rate,
+        "convolution": settings.convolution_rate,
+    }
+    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        kind = "convolution" if ".conv." in name else "encoder" if name.startswith("encoder.") else "head"
+        groups.setdefault((kind, parameter.dim() > 1), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {"params": parameters, "lr": rates[kind], "weight_decay": settings.weight_decay if decays else 0.0}
+            for (kind, decays), parameters in groups.items()
+        ],
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+
+
+class PlanTrainer(Trainer):
+    """A Trainer that takes the plan's batches in their order, and logs each task's own loss and the speed."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._losses: dict[str, list[torch.Tensor]] = {}
+        self._tokens = 0
+        self._since = time.monotonic()
+
+    def _get_train_sampler(self, train_dataset: BatchPlan | None = None) -> Sampler:
+        return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)
+
+    def compute_loss(self, model: nn.Module, inputs: Batch, return_outputs: bool = False, **kwargs):
+        output = model(**inputs)
+        exactness = "" if self.model.encoder.config.num_landmarks > inputs["inputs"]["input_ids"].shape[-1] else "/m"
+        self._losses.setdefault(inputs["task"] + exactness, []).append(output["loss"].detach())
+        self._tokens += int(inputs["inputs"]["attention_mask"].sum())
+        return (output["loss"], output) if return_outputs else output["loss"]
+
+    def log(self, logs: dict[str, float], *args, **kwargs) -> None:
+        """Adds `tokens_per_second` (real ones, of this process) and each task's mean loss; `/m` is under landmarks."""
+        if "loss" in logs:
+            now = time.monotonic()
+            logs["tokens_per_second"] = round(self._tokens / (now - self._since))
+            logs |= {task: round(torch.stack(ls).mean().item(), 4) for task, ls in sorted(self._losses.items())}
+            self._losses, self._tokens, self._since = {}, 0, now
+        super().log(logs, *args, **kwargs)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        """Weights, each shared one once, with the encoder's configuration and the tokenizer."""
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_model(self.model, str(folder / "model.safetensors"))
+        self.model.encoder.config.save_pretrained(folder)
+        self.processing_class.save_pretrained(folder)
+        torch.save(self.args, folder / "training_args.bin")
+
+
+class TimeLimit(TrainerCallback):
+    """Stops a run, with a checkpoint, after so many minutes of training."""
+
+    def __init__(self, minutes: float):
+        self.end = time.monotonic() + 60 * minutes
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if time.monotonic() > self.end:
+            control.should_save = control.should_training_stop = True
+        return control
+
+
+def _only_item(items: list[Batch]) -> Batch:
+    return items[0]

@@ -59,7 +59,3 @@ function poolingInWords(span, bins) {
   const count = Number.isInteger(side) ? `${side} × ${side}` : `about ${side.toFixed(1)} × ${side.toFixed(1)}`;
   return `${bins} × ${bins} pixels stand for ${grouped(span)} × ${grouped(span)} cells: each is the mean of ${count}. Zoom in for single cells.`;
 }
-
-function grouped(number) {
-  return number.toLocaleString('en-US');
-}

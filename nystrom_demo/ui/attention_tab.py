@@ -1,0 +1,132 @@
+"""Attention: every head on the visitor's text, exact and over landmarks, and where and why they differ."""
+
+import functools
+import threading
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+import gradio as gr
+import torch
+
+from nystrom_demo.analysis import LayerInputs, collect_layers, head_errors
+from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
+from nystrom_demo.ui.viewer import ShownToken, head_payload, head_viewer, mosaic, mosaic_payload, shown_tokens
+from nystrom_demo.ui.viewer.payload import check_sizes
+
+KEPT_TEXTS = 3  # of about 60 MB each at 2,048 tokens of a 6-layer model
+
+
+class ReadText(NamedTuple):
+    """A text as the model's exact pass reads it: every layer's q, k, v, and its tokens."""
+
+    layers: list[LayerInputs]
+    tokens: list[ShownToken]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(layers, heads)."""
+        return len(self.layers), self.layers[0].num_heads
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self.tokens)
+
+
+class TextReader:
+    """Reads texts, and keeps the last few, so that another head or another m costs no pass through the model."""
+
+    def __init__(self, checkpoints: dict[str, Checkpoint], kept: int = KEPT_TEXTS):
+        self.checkpoints = checkpoints
+        self.kept = kept
+        self._read: OrderedDict[tuple, ReadText] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, values: BenchValues) -> ReadText:
+        """The bench's text under exact attention. ValueError for one that is too long to show whole."""
+        checkpoint = values.checkpoint(self.checkpoints)
+        key = (id(checkpoint.model.base_model), values.text)  # heads of one box share their trunk
+        with self._lock:
+            if key in self._read:
+                self._read.move_to_end(key)
+                return self._read[key]
+        read = read_text(checkpoint, values.text)
+        with self._lock:
+            self._read[key] = read
+            while len(self._read) > self.kept:
+                self._read.popitem(last=False)
+        return read
+
+
+def read_text(checkpoint: Checkpoint, text: str) -> ReadText:
+    """A text's tokens, and the q, k, v of each layer in one exact pass. ValueError for one too long to show whole."""
+    encoding = checkpoint.tokenizer(text, return_offsets_mapping=True, verbose=False)
+    n = len(encoding["input_ids"])
+    if n > checkpoint.max_tokens:
+        raise ValueError(
+            f"The maps show a text whole: this one has {n:,} tokens, and the position table of this model ends at "
+            f"{checkpoint.max_tokens:,}."
+        )
+    check_sizes(n, n)
+    input_ids = torch.tensor([encoding["input_ids"]], device=checkpoint.device)
+    return ReadText(collect_layers(checkpoint.model, input_ids), shown_tokens(checkpoint.tokenizer, text, encoding))
+
+
+def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
+    """The mosaic of all heads and the viewer of the chosen one."""
+    reader = TextReader(checkpoints)
+    layer = gr.Number(0, precision=0, visible="hidden", elem_id="attention-layer")
+    head = gr.Number(0, precision=0, visible="hidden", elem_id="attention-head")
+    heads = mosaic("attention-mosaic")
+    viewer = head_viewer("attention-viewer")
+    heads.choose(take_choice, None, [layer, head], queue=False, show_progress="hidden", api_visibility="private").then(
+        takes_bench(functools.partial(show_head, reader)),
+        [*bench.inputs, layer, head],
+        viewer,
+        show_progress="minimal",
+        api_visibility="private",
+    )
+    return Refresh(
+        takes_bench(functools.partial(show_tab, reader)),
+        [*bench.inputs, layer, head],
+        [layer, head, viewer, heads],
+        (takes_bench(functools.partial(show_mosaic, reader)), [*bench.inputs, layer, head], [heads]),
+    )
+
+
+def take_choice(event: gr.EventData) -> tuple[int, int]:
+    """Layer and head that were clicked in the mosaic."""
+    return event.layer, event.head
+
+
+def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
+    """(layer, head, viewer, mosaic): the chosen head at once, the mosaic still to be computed."""
+    try:
+        text = reader.read(values)
+        layer, head = nearest_head(text, layer, head)
+        viewer = head_payload(text.layers[layer], head, values.settings(), text.tokens)
+    except ValueError as error:
+        return layer, head, {"message": str(error)}, None
+    return layer, head, viewer, mosaic_payload(None, text.shape, (layer, head), text.num_tokens, viewer["m"])
+
+
+def show_head(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any]:
+    """The viewer's value for another head of the same text."""
+    return show_tab(reader, values, layer, head)[2]
+
+
+def show_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any] | None:
+    """The mosaic's value: the errors of all layers and heads."""
+    try:
+        text = reader.read(values)
+    except ValueError:  # the viewer says why
+        return None
+    settings = values.settings()
+    errors = head_errors(text.layers, settings, spectral=False)
+    m = text.num_tokens if settings.implementation != "nystrom" else min(settings.num_landmarks, text.num_tokens)
+    return mosaic_payload(errors, text.shape, nearest_head(text, layer, head), text.num_tokens, m)
+
+
+def nearest_head(text: ReadText, layer: int | None, head: int | None) -> tuple[int, int]:
+    """Layer and head brought within the model's, for a choice that was made on a larger one."""
+    return tuple(min(max(int(x or 0), 0), size - 1) for x, size in zip((layer, head), text.shape, strict=True))

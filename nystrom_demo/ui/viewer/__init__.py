@@ -1,0 +1,11 @@
+"""The matrix viewer: exact, landmark and difference maps of one head, and a mosaic of all heads, drawn in the browser.
+
+payload.py and words.py say what is sent, components.py loads the front end into gradio; the .js and .css files beside
+them are the front end. A hover, a zoom and every option stay in the browser.
+"""
+
+from nystrom_demo.ui.viewer.components import head_viewer, mosaic
+from nystrom_demo.ui.viewer.payload import head_payload, mosaic_payload
+from nystrom_demo.ui.viewer.tokens import ShownToken, shown_tokens
+
+__all__ = ["ShownToken", "head_payload", "head_viewer", "mosaic", "mosaic_payload", "shown_tokens"]

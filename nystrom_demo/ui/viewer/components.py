@@ -1,0 +1,71 @@
+"""The viewer's two gradio components, made of the HTML, CSS and JavaScript files in this folder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from nystrom_demo.figures.roles import DARK_PAGE, DIVERGING, ROLES, SEGMENTS, SEQUENTIAL
+
+FOLDER = Path(__file__).parent
+SHARED_SCRIPTS = ("elements.js", "colours.js")
+VIEWER_SCRIPTS = (
+    "kernels.js",
+    "axes.js",
+    "picture.js",
+    "zoom.js",
+    "maps.js",
+    "pointing.js",
+    "recipe.js",
+    "factors.js",
+    "lens.js",
+    "words.js",
+    "controls.js",
+    "viewer.js",
+)
+# gradio runs js_on_load as a function's body: the files share its scope, and these lines start them.
+START_VIEWER = """
+const viewer = makeViewer(element, PALETTE);
+viewer.show(props.value);
+watch('value', () => viewer.show(props.value));
+"""
+START_MOSAIC = """
+const mosaic = makeMosaic(element, PALETTE, (head) => trigger('choose', head));
+mosaic.show(props.value);
+watch('value', () => mosaic.show(props.value));
+"""
+
+
+def head_viewer(elem_id: str) -> gr.HTML:
+    """The maps, factors and text of one head; its value is a `head_payload`, or {"message": why there is none}."""
+    return _component("viewer", (*SHARED_SCRIPTS, *VIEWER_SCRIPTS), START_VIEWER, elem_id)
+
+
+def mosaic(elem_id: str) -> gr.HTML:
+    """All heads as a mosaic; its value is a `mosaic_payload`. Fires "choose" with {layer, head}, counted from 0."""
+    return _component("mosaic", (*SHARED_SCRIPTS, "mosaic.js"), START_MOSAIC, elem_id)
+
+
+def palette() -> dict[str, Any]:
+    """The colours that the scripts draw with, from the one place where roles have colours."""
+    return {
+        "roles": {name: role.colour for name, role in ROLES.items()},
+        "text": {name: {"light": role.on_light, "dark": role.on_dark} for name, role in ROLES.items()},
+        "sequential": SEQUENTIAL,
+        "diverging": DIVERGING,
+        "segments": SEGMENTS,
+        "ground": {"light": "#ffffff", "dark": DARK_PAGE},
+    }
+
+
+def _component(name: str, scripts: tuple[str, ...], start: str, elem_id: str) -> gr.HTML:
+    source = "\n".join((FOLDER / script).read_text(encoding="utf-8") for script in scripts)
+    return gr.HTML(
+        value=None,
+        html_template=(FOLDER / f"{name}.html").read_text(encoding="utf-8"),
+        css_template=(FOLDER / f"{name}.css").read_text(encoding="utf-8"),
+        js_on_load=f"const PALETTE = {json.dumps(palette())};\n{source}\n{start}",
+        apply_default_css=False,
+        elem_id=elem_id,
+    )

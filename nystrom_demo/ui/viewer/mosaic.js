@@ -1,0 +1,121 @@
+// The mosaic: a button a head, coloured by its error. Choosing one tells the server, pointing at one does not.
+
+function makeMosaic(root, palette, choose) {
+  const parts = {};
+  for (const node of root.querySelectorAll('[data-part]')) parts[node.dataset.part] = node;
+  const mosaic = { parts, palette, choose, value: null, chosen: null, cells: [] };
+  parts.grid.addEventListener('keydown', (event) => moveOnMosaic(mosaic, event));
+  let dark = isDark();
+  new MutationObserver(() => {
+    if (isDark() !== dark) colourMosaic(mosaic);
+    dark = isDark();
+  }).observe(document.body, { attributes: true, attributeFilter: ['class'] });
+  return { show: (value) => showMosaic(mosaic, value) };
+}
+
+/** value: {heads: [{layer, head, frobenius, output, negative, row_sum_error}], chosen: [layer, head], lead, n}. */
+function showMosaic(mosaic, value) {
+  if (!value) return;
+  const { parts } = mosaic;
+  mosaic.value = value;
+  mosaic.chosen = value.chosen.join();
+  parts.lead.textContent = value.lead;
+  const heads = value.heads.filter(({ layer }) => layer === value.heads[0].layer).length;
+  const shape = `${value.heads.length}/${heads}`;
+  if (mosaic.shape !== shape) buildMosaic(mosaic, heads);
+  mosaic.shape = shape;
+  colourMosaic(mosaic);
+  readMosaic(mosaic, null);
+}
+
+function buildMosaic(mosaic, heads) {
+  const { parts, value } = mosaic;
+  parts.grid.style.gridTemplateColumns = `auto repeat(${heads}, minmax(0, 1fr))`;
+  const names = Array.from({ length: heads }, (_, h) => make('span', 'name head', String(h + 1)));
+  parts.grid.replaceChildren(make('span', 'name', 'head'), ...names);
+  mosaic.cells = value.heads.map(({ layer, head }, index) => {
+    if (head === 0) parts.grid.append(make('span', 'name', `layer ${layer + 1}`));
+    const cell = make('button', 'cell');
+    cell.type = 'button';
+    cell.dataset.head = `${layer},${head}`;
+    cell.addEventListener('click', () => chooseHead(mosaic, index));
+    cell.addEventListener('pointerenter', () => readMosaic(mosaic, index));
+    cell.addEventListener('focus', () => readMosaic(mosaic, index));
+    cell.addEventListener('pointerleave', () => readMosaic(mosaic, null));
+    parts.grid.append(cell);
+    return cell;
+  });
+}
+
+function colourMosaic(mosaic) {
+  const { value, cells, parts, palette } = mosaic;
+  if (!value) return;
+  const { weight } = scalesOf(palette);
+  const top = Math.max(...value.heads.map(({ frobenius }) => frobenius ?? 0));
+  const known = value.heads[0].frobenius !== null;
+  value.heads.forEach((line, index) => {
+    const share = top > 0 && known ? line.frobenius / top : 0;
+    const packed = weight[Math.round(share * 0.86 * (TABLE - 1))];
+    const [r, g, b] = [packed & 255, (packed >> 8) & 255, (packed >> 16) & 255];
+    const cell = cells[index];
+    const chosen = cell.dataset.head === mosaic.chosen;
+    cell.style.backgroundColor = `rgb(${r} ${g} ${b})`;
+    cell.style.color = luminance(r, g, b) > 0.18 ? '#000' : '#fff';
+    cell.textContent = known ? percent(line.frobenius) : '';
+    cell.setAttribute('aria-pressed', String(chosen));
+    cell.setAttribute('aria-busy', String(!known));
+    cell.setAttribute('aria-label', known ? headInWords(line, value.n) : `Layer ${line.layer + 1}, head ${line.head + 1}`);
+    cell.tabIndex = chosen ? 0 : -1;
+  });
+  parts.legend.hidden = !known || top === 0;
+  parts.bar.style.background = gradient(weight, (share) => share * 0.86);
+  parts.low.textContent = 'error 0 %';
+  parts.high.textContent = `${percent(top)} %`;
+}
+
+/** Relative luminance of sRGB channels 0 … 255, for a readable text colour. */
+function luminance(...rgb) {
+  const [r, g, b] = rgb.map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+function percent(share) {
+  return (100 * share).toFixed(share < 0.0995 ? 1 : 0);
+}
+
+function headInWords(line, n) {
+  return (
+    `Layer ${line.layer + 1}, head ${line.head + 1}: landmarks miss ${percent(line.frobenius)} % of the map ` +
+    `and ${percent(line.output)} % of the output; ${grouped(line.negative)} of ${grouped(n * n)} entries are negative, ` +
+    `rows sum to one within ${line.row_sum_error.toFixed(3)}.`
+  );
+}
+
+function readMosaic(mosaic, index) {
+  const { value, parts } = mosaic;
+  const chosen = value.heads.find(({ layer, head }) => `${layer},${head}` === mosaic.chosen);
+  const line = index === null ? chosen : value.heads[index];
+  parts.readout.textContent = !line || line.frobenius === null ? '' : headInWords(line, value.n);
+}
+
+function chooseHead(mosaic, index) {
+  const { layer, head } = mosaic.value.heads[index];
+  mosaic.chosen = `${layer},${head}`;
+  colourMosaic(mosaic);
+  readMosaic(mosaic, index);
+  mosaic.choose({ layer, head });
+}
+
+/** Arrow keys move the focus over the grid; Enter and space press the button as they always do. */
+function moveOnMosaic(mosaic, event) {
+  const at = mosaic.cells.indexOf(document.activeElement);
+  if (at < 0) return;
+  const heads = mosaic.cells.filter((cell) => cell.dataset.head.startsWith('0,')).length;
+  const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -heads, ArrowDown: heads }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const next = mosaic.cells[at + step];
+  if (!next) return;
+  mosaic.cells.forEach((cell) => (cell.tabIndex = cell === next ? 0 : -1));
+  next.focus();
+}

@@ -1,0 +1,104 @@
+"""What the server sends the viewer: a head's q and k and its pseudo-inverse, from which the browser draws everything.
+
+The n×n maps are not sent. q and k (n × head_dim) and kernel_2⁺ (m × m) in float32 are smaller than one map, and give
+any cell of any map, and every term of its sum, in full precision.
+"""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+
+from nystrom_demo.analysis import LayerInputs, attention_maps, head_factors
+from nystrom_demo.model import AttentionSettings
+from nystrom_demo.ui.viewer.tokens import ShownToken
+from nystrom_demo.ui.viewer.words import head_words
+
+MAX_TOKENS = 4096
+MAX_LANDMARKS = 1024  # kernel_2⁺ alone is 5.6 MB in base64 there
+
+
+def head_payload(
+    layer_inputs: LayerInputs, head: int, settings: AttentionSettings, tokens: Sequence[ShownToken]
+) -> dict[str, Any]:
+    """One head as JSON: shapes, float32 arrays in base64 (row by row), tokens, segments, sentences.
+
+    n, m, dim, scale; exact: true where each token is its own landmark, and then without kernel_2_inv; q, k (n × dim);
+    kernel_2_inv (m × m); segments: each token's landmark; text: a fingerprint of the tokens, for the browser to know
+    when the text is another one; key: a fingerprint of everything shown. ValueError past MAX_TOKENS or MAX_LANDMARKS.
+    """
+    text = layer_inputs.text()
+    n, dim = text.q.shape[2:]
+    factors = head_factors(layer_inputs, head, settings)
+    m = len(factors.kernel_3)
+    check_sizes(n, m)
+    payload = {
+        "layer": layer_inputs.layer,
+        "head": head,
+        "n": n,
+        "m": m,
+        "dim": dim,
+        "scale": text.scale if text.scale is not None else dim**-0.5,
+        "exact": m == n,
+        "q": _base64(text.q[0, head]),
+        "k": _base64(text.k[0, head]),
+        "kernel_2_inv": None if m == n else _base64(factors.kernel_2_inv),
+        "segments": factors.segments.tolist(),
+        "tokens": [token._asdict() for token in tokens],
+        "text": _fingerprint([token.label for token in tokens]),
+        "words": head_words(
+            attention_maps(layer_inputs, head, settings), layer_inputs.layer, head, m, [t.label for t in tokens]
+        ),
+    }
+    return payload | {"key": _fingerprint(payload)}
+
+
+def check_sizes(num_tokens: int, num_landmarks: int) -> None:
+    """ValueError for more than the viewer shows."""
+    if num_tokens > MAX_TOKENS:
+        raise ValueError(f"The maps show at most {MAX_TOKENS:,} tokens, and this text has {num_tokens:,}.")
+    if num_tokens > num_landmarks > MAX_LANDMARKS:
+        raise ValueError(
+            f"The maps show at most {MAX_LANDMARKS:,} landmarks, or exact attention ({num_tokens:,} here), got "
+            f"{num_landmarks:,}."
+        )
+
+
+def mosaic_payload(
+    errors: pd.DataFrame | None, shape: tuple[int, int], chosen: tuple[int, int], n: int, m: int
+) -> dict:
+    """The mosaic as JSON: a line a head from `head_errors`, or nulls in `shape` (layers, heads) while there is none."""
+    names = ("frobenius", "output", "negative", "row_sum_error")
+    if errors is None:
+        heads = [{"layer": i, "head": j} | dict.fromkeys(names) for i in range(shape[0]) for j in range(shape[1])]
+        lead = f"Comparing {shape[0] * shape[1]} heads with and without landmarks …"
+    else:
+        heads = errors[["layer", "head", *names]].to_dict("records")
+        lead = _mosaic_lead(errors, n, m)
+    return {"heads": heads, "chosen": list(chosen), "n": n, "lead": lead}
+
+
+def _mosaic_lead(errors: pd.DataFrame, n: int, m: int) -> str:
+    if m == n:
+        return f"With a landmark for each of the {n:,} tokens no head differs from exact attention."
+    best, worst = (errors.loc[index] for index in (errors.frobenius.idxmin(), errors.frobenius.idxmax()))
+    name = "landmark is" if m == 1 else "landmarks are"
+    return (
+        f"How far {m:,} {name} from exact attention in each head, in percent of the map (Frobenius norm): "
+        f"from {_head_in_words(best)} to {_head_in_words(worst)}. Choose a head."
+    )
+
+
+def _head_in_words(line: pd.Series) -> str:
+    return f"{line['frobenius']:.1%} in layer {line['layer'] + 1:.0f}, head {line['head'] + 1:.0f}"
+
+
+def _base64(x: torch.Tensor) -> str:
+    return base64.b64encode(x.float().cpu().contiguous().numpy().astype("<f4").tobytes()).decode("ascii")
+
+
+def _fingerprint(value: Any) -> str:
+    return hashlib.sha256(repr(value).encode("utf-8", "surrogatepass")).hexdigest()[:16]

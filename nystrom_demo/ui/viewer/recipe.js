@@ -1,0 +1,100 @@
+// One cell of the landmark map as a sum over landmarks, with numbers that add up as printed.
+
+const DECIMALS = 5;
+const SHOWN_TERMS = 6;
+
+function printed(value, decimals = DECIMALS) {
+  const text = Math.abs(value).toFixed(decimals);
+  return value < 0 && Number(text) !== 0 ? `−${text}` : text;
+}
+
+function printedSigned(value, decimals = DECIMALS) {
+  return Number(Math.abs(value).toFixed(decimals)) !== 0 && value > 0 ? `+${printed(value, decimals)}` : printed(value, decimals);
+}
+
+/** Values rounded to DECIMALS so that they sum to the rounded total: those nearest the next step take up the rest. */
+function roundedToTotal(values, total) {
+  const unit = 10 ** DECIMALS;
+  const floors = values.map((value) => Math.floor(value * unit));
+  let missing = Math.round(total * unit) - sumOf(floors);
+  const order = values.map((_, i) => i).sort((a, b) => values[b] * unit - floors[b] - (values[a] * unit - floors[a]));
+  for (const i of order) {
+    if (missing <= 0) break;
+    floors[i] += 1;
+    missing -= 1;
+  }
+  return floors.map((value) => value / unit);
+}
+
+/** Lines {landmark, weight, gathered, term} of the largest terms; the last one, landmark null, sums up the others. */
+function recipeLines({ landmark: total, weight, gathered }) {
+  const terms = Array.from(weight, (value, a) => value * gathered[a]);
+  const order = terms.map((_, a) => a).sort((a, b) => Math.abs(terms[b]) - Math.abs(terms[a]));
+  const first = order.slice(0, order.length > SHOWN_TERMS + 1 ? SHOWN_TERMS : order.length);
+  const lines = first.map((a) => ({ landmark: a, weight: weight[a], gathered: gathered[a], term: terms[a] }));
+  const others = order.slice(first.length);
+  if (others.length) lines.push({ landmark: null, others: others.length, term: sumOf(others.map((a) => terms[a])) });
+  const rounded = roundedToTotal(lines.map((line) => line.term), total);
+  return lines.map((line, i) => ({ ...line, shown: rounded[i] }));
+}
+
+/** Fills the recipe's table for the cell under the cursor; `onLandmark(a, chosen)` hears of pointed and chosen lines. */
+function drawRecipe(parts, view, onLandmark) {
+  const { cursor, cell, head, axis } = view;
+  const ready = Boolean(cell);
+  parts.recipe.classList.toggle('idle', !ready);
+  if (!ready) {
+    parts.recipeTitle.textContent = 'Point at a cell of a map to see how its landmark value comes about.';
+    parts.recipeBody.replaceChildren();
+    parts.recipeTotal.textContent = '';
+    return;
+  }
+  const [reader, read] = [axis.groups[cursor.row].label, axis.groups[cursor.column].label];
+  parts.recipeTitle.textContent = `How ‹${reader}› comes to read ‹${read}› through landmarks`;
+  parts.recipeTotal.textContent = printed(cell.landmark);
+  if (head.exact) {
+    const note = make('tr', '', make('td', '', 'Each token is its own landmark: the cell is the exact one.'));
+    note.firstChild.colSpan = 4;
+    parts.recipeBody.replaceChildren(note);
+    return;
+  }
+  const lines = recipeLines(cell);
+  const top = Math.max(...lines.map((line) => Math.abs(line.shown)));
+  parts.recipeBody.replaceChildren(...lines.map((line) => recipeRow(line, top, view, onLandmark)));
+}
+
+function recipeRow(line, top, view, onLandmark) {
+  const bar = make('span', line.shown < 0 ? 'bar less' : 'bar');
+  bar.style.width = `${top > 0 ? (100 * Math.abs(line.shown)) / top : 0}%`;
+  const term = make('td', 'number term', printedSigned(line.shown));
+  term.dataset.term = line.shown.toFixed(DECIMALS);
+  const barCell = make('td', 'bars', bar);
+  if (line.landmark === null) {
+    const others = make('td', '', `the other ${grouped(line.others)} landmarks together`);
+    others.colSpan = 3;
+    return make('tr', 'others', others, term, barCell);
+  }
+  const choose = make('button', 'landmark', landmarkName(view, line.landmark));
+  choose.type = 'button';
+  choose.addEventListener('click', () => onLandmark(line.landmark, true));
+  const row = make(
+    'tr',
+    '',
+    make('td', '', choose),
+    make('td', 'number weight', printed(line.weight, 4)),
+    make('td', 'number gathered', printed(line.gathered, 4)),
+    term,
+    barCell,
+  );
+  row.addEventListener('pointerenter', () => onLandmark(line.landmark, false));
+  row.addEventListener('pointerleave', () => onLandmark(null, false));
+  choose.addEventListener('focus', () => onLandmark(line.landmark, false));
+  return row;
+}
+
+/** "3 · the cat … mat", a landmark's number and the ends of its segment. */
+function landmarkName({ head }, landmark) {
+  const labels = head.tokens.filter((_, t) => head.segments[t] === landmark).map((token) => token.label);
+  const words = labels.length <= 3 ? labels.join(' ') : `${labels[0]} ${labels[1]} … ${labels[labels.length - 1]}`;
+  return `${landmark + 1} · ${words}`;
+}

@@ -1,0 +1,38 @@
+"""A text's tokens as they are shown: label, piece of the text, word, special or not."""
+
+from typing import NamedTuple
+
+from transformers import BatchEncoding, PreTrainedTokenizerBase
+
+
+class ShownToken(NamedTuple):
+    """label: the tokenizer's own token. text: its piece of the text with what stands before it, or the label.
+
+    word: the index of the word that it is a piece of, None for a special token.
+    """
+
+    label: str
+    text: str
+    word: int | None
+    special: bool
+
+
+def shown_tokens(tokenizer: PreTrainedTokenizerBase, text: str, encoding: BatchEncoding) -> list[ShownToken]:
+    """The tokens of `encoding`, one text encoded by a fast tokenizer with its offsets.
+
+    Joined, their texts give the whole text back, special tokens aside. ValueError for a tokenizer without offsets.
+    """
+    if not tokenizer.is_fast:
+        raise ValueError(
+            f"The viewer needs a fast tokenizer, which knows offsets; {type(tokenizer).__name__} is not one."
+        )
+    labels = tokenizer.convert_ids_to_tokens(encoding["input_ids"])
+    tokens, end = [], 0
+    for label, (_, stop), word in zip(labels, encoding["offset_mapping"], encoding.word_ids(), strict=True):
+        if word is None:
+            tokens.append(ShownToken(label, f"{label} ", None, True))
+            continue
+        # Some tokenizers split one character into several tokens of the same offsets: it is shown once.
+        tokens.append(ShownToken(label, text[end:stop] if stop > end else "", word, False))
+        end = max(end, stop)
+    return tokens

@@ -1,0 +1,212 @@
+// The viewer of one head: opens what the server sends, keeps what the visitor points at, draws on the next frame.
+
+function makeViewer(root, palette) {
+  const parts = {};
+  for (const node of root.querySelectorAll('[data-part]')) parts[node.dataset.part] = node;
+  const view = {
+    root,
+    parts,
+    palette,
+    options: { merge: false, hide: false, marks: true, top: 100 },
+    fonts: { text: getComputedStyle(root).fontFamily || 'sans-serif' },
+    hover: null,
+    pinned: null,
+    cursor: null,
+    landmark: 0,
+    token: 0,
+    pointedLandmark: null,
+    pointedToken: null,
+    waiting: new Set(),
+  };
+  view.plots = MAPS.map((name) => makePlot(root.querySelector(`[data-map="${name}"]`), name));
+  view.factorCanvases = {};
+  for (const name of FACTORS) view.factorCanvases[name] = root.querySelector(`[data-factor="${name}"]`);
+  const act = actionsOf(view);
+  view.act = act;
+  view.plots.forEach((plot) => wirePlot(plot, view, act));
+  wireOptions(view);
+  wireFactors(view);
+  wireLens(view);
+  watchSurroundings(view);
+  return { show: (payload) => showPayload(view, payload) };
+}
+
+function showPayload(view, payload) {
+  const { parts } = view;
+  const failed = !payload || payload.message;
+  parts.message.hidden = !payload?.message;
+  parts.content.hidden = Boolean(failed);
+  parts.message.textContent = payload?.message ?? '';
+  if (failed) {
+    view.head = null;
+    return;
+  }
+  const sameText = view.head?.text === payload.text;
+  view.head = openHead(payload);
+  if (!sameText) Object.assign(view, { hover: null, pinned: null, landmark: 0, token: 0 });
+  view.landmark = Math.min(view.landmark, view.head.m - 1);
+  rebuild(view, sameText);
+  parts.viewer.dataset.shown = payload.key;
+}
+
+/** Everything that depends on the head or on how its tokens are grouped. */
+function rebuild(view, keepWindow = false) {
+  const { head } = view;
+  view.axis = makeAxis(head, view.options);
+  view.window = keepWindow && view.window ? inside({ ...view.window, span: Math.min(view.window.span, view.axis.size) }, view.axis) : wholeWindow(view.axis);
+  view.grids = makeGrids(head, view.axis, wholeFrame(view.axis), view.options);
+  view.rowSumReach = Math.max(1e-9, ...view.axis.groups.map((group) => Math.abs(rowSumOf(head, group) - 1)));
+  if (!view.pinned) view.pinned = view.head.pinned ?? strongestCell(view);
+  view.pinned = within(view.pinned, view.axis);
+  view.hover = null;
+  writeWords(view);
+  fillLens(view);
+  repaint(view);
+  settle(view);
+}
+
+function wholeFrame(axis) {
+  return { row: 0, column: 0, span: axis.size };
+}
+
+function within({ row, column }, axis) {
+  return { row: Math.min(row, axis.size - 1), column: Math.min(column, axis.size - 1) };
+}
+
+/** The cell where the two maps differ most, or, where they do not, the largest one. */
+function strongestCell({ grids, head, axis }) {
+  const grid = head.exact ? grids.exact : grids.difference;
+  let best = 0;
+  for (let i = 0; i < grid.length; i++) if (Math.abs(grid[i]) > Math.abs(grid[best])) best = i;
+  const group = (bin) => Math.min(axis.size - 1, Math.floor((bin * axis.size) / grids.size));
+  return { row: group(Math.floor(best / grids.size)), column: group(best % grids.size) };
+}
+
+/** Pictures and page colours of the current theme. */
+function repaint(view) {
+  if (!view.head) return;
+  const { palette, head, axis } = view;
+  const dark = isDark();
+  const style = getComputedStyle(view.root);
+  view.scales = scalesOf(palette);
+  view.colours = {
+    ink: style.color,
+    quiet: style.getPropertyValue('--viewer-quiet') || style.color,
+    line: style.getPropertyValue('--viewer-line') || style.color,
+    row: palette.text.query[dark ? 'dark' : 'light'],
+    column: palette.text.key[dark ? 'dark' : 'light'],
+    negative: palette.roles.negative,
+    chipText: dark ? '#000' : '#fff',
+  };
+  view.pictures = paintGrids(view.grids, view.scales, view.options.marks);
+  view.factorPictures = paintFactors(head, axis, view.scales);
+  view.factorPictures.product = paint(view.grids.size, view.grids.size, (i) =>
+    weightColour(view.scales.weight, view.grids.landmark[i], view.grids.top),
+  );
+  fitFactors(view);
+  view.plots.forEach(fitPlot);
+  writeLegends(view);
+  drawLens(view);
+  drawSoon(view, 'base');
+}
+
+/** Draws on the next frame, once, however many changes ask for it. */
+function drawSoon(view, what) {
+  view.waiting.add(what);
+  if (view.frame) return;
+  view.frame = requestAnimationFrame(() => {
+    view.frame = null;
+    if (!view.head) return;
+    if (view.waiting.has('base')) view.plots.forEach((plot) => drawBase(plot, view));
+    view.waiting.clear();
+    view.plots.forEach((plot) => drawMark(plot, view));
+    drawFactors(view);
+  });
+}
+
+/** Brings cursor, numbers and lights in line with what is pointed at or held. */
+function settle(view) {
+  const { head, axis } = view;
+  view.cursor = view.hover ?? view.pinned;
+  const whole = view.cursor && view.cursor.row !== null && view.cursor.column !== null;
+  view.cell = whole
+    ? cellNumbers(head, spread(axis, head.n, 'rows', view.cursor.row, 1), spread(axis, head.n, 'columns', view.cursor.column, 1))
+    : null;
+  view.parts.viewer.dataset.pinned = view.pinned ? `${view.pinned.row},${view.pinned.column}` : '';
+  writeReadout(view);
+  drawRecipe(view.parts, view, view.act.landmark);
+  lightTokens(view);
+  drawSoon(view, 'mark');
+}
+
+function actionsOf(view) {
+  let finer = null;
+  const act = {
+    hover(cell) {
+      if (!view.head || same(cell, view.hover)) return;
+      view.hover = cell && { row: cell.row, column: cell.column };
+      settle(view);
+    },
+    hold(cell) {
+      if (!cell) return;
+      view.pinned = same(cell, view.pinned) ? null : { row: cell.row, column: cell.column };
+      settle(view);
+    },
+    release() {
+      Object.assign(view, { pinned: null, hover: null });
+      settle(view);
+    },
+    moveTo(cell) {
+      view.hover = cell;
+      act.zoomTo(showing(view.window, view.axis, cell));
+      settle(view);
+    },
+    zoomTo(shown) {
+      view.window = shown;
+      drawSoon(view, 'base');
+      view.parts.maps.classList.toggle('zoomed', shown.span < view.axis.size);
+      clearTimeout(finer);
+      finer = setTimeout(() => refine(view), 120);
+    },
+    landmark(landmark, chosen) {
+      view.pointedLandmark = landmark;
+      if (chosen) {
+        view.landmark = landmark;
+        setLensMode(view, 'landmark');
+      }
+      drawLens(view);
+      drawSoon(view, 'mark');
+    },
+  };
+  return act;
+}
+
+function same(a, b) {
+  return a === b || (a && b && a.row === b.row && a.column === b.column);
+}
+
+/** Recomputes the grids for the window where the ones in hand are too coarse or do not reach. */
+function refine(view) {
+  if (!view.head || fineEnough(view.grids, view.window, view.axis)) return;
+  const whole = view.window.span >= view.axis.size;
+  const frame = whole ? wholeFrame(view.axis) : frameOf(view.window, view.axis);
+  view.grids = makeGrids(view.head, view.axis, frame, view.options);
+  view.pictures = paintGrids(view.grids, view.scales, view.options.marks);
+  writeLegends(view);
+  drawSoon(view, 'base');
+}
+
+function watchSurroundings(view) {
+  new ResizeObserver(() => {
+    if (!view.head) return;
+    const changed = view.plots.map(fitPlot).some(Boolean);
+    fitFactors(view);
+    drawSoon(view, changed ? 'base' : 'mark');
+  }).observe(view.root);
+  let dark = isDark();
+  new MutationObserver(() => {
+    if (isDark() === dark) return;
+    dark = isDark();
+    repaint(view);
+  }).observe(document.body, { attributes: true, attributeFilter: ['class'] });
+}

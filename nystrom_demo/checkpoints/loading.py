@@ -1,7 +1,5 @@
 """A checkpoint in memory: model, tokenizer, device and dtype."""
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +10,18 @@ from transformers import (
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
-    AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+
+from nystrom_demo.checkpoints.box import bundled_box, check_sums, weight_files
+from nystrom_demo.checkpoints.configs import make_config
+from nystrom_demo.checkpoints.files import CheckpointError, read_object, show
+from nystrom_demo.checkpoints.hub import fetch, is_hub_id
+from nystrom_demo.checkpoints.tokenizer_files import guarded, load_tokenizer
+from nystrom_demo.checkpoints.vetting import vet_folder
+from nystrom_demo.interop import register_attention
 
 AUTO_CLASSES = {
     "masked-lm": AutoModelForMaskedLM,
@@ -25,8 +31,6 @@ AUTO_CLASSES = {
     "multiple-choice": AutoModelForMultipleChoice,
 }
 TASKS = tuple(AUTO_CLASSES)
-BOX_VARIABLE = "NYSTROM_DEMO_CHECKPOINTS"
-_BOX = Path(__file__).resolve().parents[2] / "assets" / "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,14 @@ class Checkpoint:
     @property
     def max_tokens(self) -> int:
         """The longest input the position table takes, special tokens included."""
-        return self.model.config.max_position_embeddings
+        config = self.model.config
+        if config.model_type == "roberta":  # its positions are counted from behind the padding token's
+            return config.max_position_embeddings - config.pad_token_id - 1
+        return config.max_position_embeddings
 
     @property
     def num_parameters(self) -> int:
         return self.model.num_parameters()
-
-
-def bundled_box() -> Path:
-    """Folder of the bundled checkpoints: assets/checkpoints, or what NYSTROM_DEMO_CHECKPOINTS names."""
-    return Path(os.environ.get(BOX_VARIABLE) or _BOX)
 
 
 def bundled_folder(task: str) -> Path:
@@ -70,23 +72,22 @@ def bundled_folder(task: str) -> Path:
 
 def check_task(task: str) -> str:
     if task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {task!r}.")
+        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {show(task)}.")
     return task
 
 
 def load_bundled(
     device: str | torch.device | None = None, *, dtype: torch.dtype | None = None, box: str | Path | None = None
 ) -> dict[str, Checkpoint]:
-    """The five bundled checkpoints by task; heads whose files name the same trunk file share one trunk in memory."""
+    """The five bundled checkpoints by task; heads whose files name the same trunk file share one trunk in memory.
+
+    Each file is checked against the box's SHA-256 manifest. device: by default a GPU where there is one. dtype: by
+    default half precision on a GPU, single on a CPU. box: another folder of the same layout.
+    """
     box = bundled_box() if box is None else Path(box)
-    checkpoints = {task: load_checkpoint(box / task, task, device=device, dtype=dtype) for task in TASKS}
-    trunks: dict[tuple, torch.nn.Module] = {}
-    for task, checkpoint in checkpoints.items():
-        key = _trunk_files(box / task, checkpoint.model.base_model_prefix)
-        if key is not None:
-            checkpoint.model.nystromformer = trunks.setdefault(key, checkpoint.model.base_model)
-            checkpoint.model.tie_weights()
-    return checkpoints
+    check_sums(box, TASKS)
+    trunks: dict[frozenset[Path], torch.nn.Module] = {}
+    return {task: _load_boxed(box / task, task, device, dtype, trunks) for task in TASKS}
 
 
 def load_checkpoint(
@@ -95,24 +96,103 @@ def load_checkpoint(
     *,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    root: str | Path | None = None,
+    hub: bool = True,
+    revision: str | None = None,
 ) -> Checkpoint:
-    """The checkpoint in a folder, ready to answer."""
-    auto_class = AUTO_CLASSES[check_task(task)]
-    folder = Path(source)
+    """The checkpoint of `source` for `task`: a bundled name (one of TASKS), a folder, or the Hub id of a repository.
+
+    root: folders are looked for in this folder and may not lie outside it. hub: whether Hub ids are allowed. All but
+    the bundled ones are vetted before anything is built; CheckpointError, a ValueError, says in one sentence why one is
+    refused. Encoders other than Nyströmformer get landmark attention by `register_attention`.
+    """
+    check_task(task)
+    if isinstance(source, str) and source in TASKS:
+        check_sums(bundled_box(), [source])
+        return _load_boxed(bundled_folder(source), task, device, dtype, {})
+    folder = _find_folder(source, root)
+    if folder is not None:
+        return _load_vetted(folder, folder, task, folder.name, device, dtype)
+    if not isinstance(source, str) or not is_hub_id(source):
+        raise CheckpointError(f"A checkpoint is a folder or a Hub id such as owner/name, got {show(str(source))}.")
+    if not hub:
+        raise CheckpointError(f"{show(source)} is no folder here, and checkpoints from the Hub are not allowed here.")
+    folder, within = fetch(source, revision)
+    return _load_vetted(folder, within, task, source, device, dtype)
+
+
+def _find_folder(source: str | Path, root: str | Path | None) -> Path | None:
+    """The folder that `source` names, or None. CheckpointError if it lies outside `root`."""
+    if "\0" in str(source):
+        raise CheckpointError(f"A checkpoint's name has no NUL character, got {show(str(source))}.")
+    if root is None:
+        return Path(source) if Path(source).is_dir() else None
+    root = Path(root).resolve()
+    folder = (root / source).resolve()
+    if not folder.is_relative_to(root) or folder == root:
+        raise CheckpointError(f"{show(str(source))} is not in the folder of checkpoints.")
+    return folder if folder.is_dir() else None
+
+
+def _load_boxed(
+    folder: Path,
+    task: str,
+    device: str | torch.device | None,
+    dtype: torch.dtype | None,
+    trunks: dict[frozenset[Path], torch.nn.Module],
+) -> Checkpoint:
+    """A checkpoint of the box, checked by its sums. Its trunk is taken from, or put into, `trunks` by its files."""
+    config = make_config(read_object(folder / "config.json", max_items=50_000))
+    model, missing = _build(folder, task, config)
+    prefix = model.base_model_prefix + "."
+    files = frozenset(path for name, path in weight_files(folder).items() if name.startswith(prefix))
+    if files:
+        setattr(model, model.base_model_prefix, trunks.setdefault(files, model.base_model))
+        model.tie_weights()
+    tokenizer = load_tokenizer(folder, folder, config)
+    return Checkpoint(task, folder.name, _place(model, device, dtype), tokenizer, str(folder), bool(missing))
+
+
+def _load_vetted(
+    folder: Path,
+    within: Path,
+    task: str,
+    name: str,
+    device: str | torch.device | None,
+    dtype: torch.dtype | None,
+) -> Checkpoint:
+    vetted = vet_folder(folder, AUTO_CLASSES[task], within=within)
+    tokenizer = load_tokenizer(folder, within, vetted.config)
+    if task == "masked-lm" and tokenizer.mask_token is None:
+        raise CheckpointError("tokenizer_config.json must name a mask_token for masked-lm.")
+    model, missing = guarded(lambda: _build(folder, task, vetted.config), "The checkpoint could not be loaded")
+    if missing != vetted.missing:
+        raise CheckpointError("The checkpoint's weights have names that its model does not know.")
+    if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
+        raise CheckpointError("The checkpoint has weights that are not finite numbers.")
+    return Checkpoint(task, name, _place(model, device, dtype), tokenizer, str(folder), bool(missing))
+
+
+def _build(folder: Path, task: str, config: PreTrainedConfig) -> tuple[PreTrainedModel, frozenset[str]]:
+    """The model on the CPU in single precision, and the weights that were not in the files.
+
+    Single precision first, since loading in another one sets torch's default dtype for all threads meanwhile.
+    """
+    register_attention()  # every call sets the same entries again
+    model, report = AUTO_CLASSES[task].from_pretrained(
+        folder,
+        config=config,
+        dtype=torch.float32,
+        attn_implementation="nystrom",
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        output_loading_info=True,
+    )
+    return model, frozenset(report["missing_keys"])
+
+
+def _place(model: PreTrainedModel, device: str | torch.device | None, dtype: torch.dtype | None) -> PreTrainedModel:
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
-    model, report = auto_class.from_pretrained(
-        folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
-    )
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    return Checkpoint(task, folder.name, model.to(device).eval(), tokenizer, str(source), bool(report["missing_keys"]))
-
-
-def _trunk_files(folder: Path, prefix: str) -> tuple | None:
-    """The files that hold the weights under `prefix`, or None without an index of files."""
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return None
-    weight_map = json.loads(index.read_text())["weight_map"]
-    files = {name for weight, name in weight_map.items() if weight.startswith(prefix + ".")}
-    return tuple(sorted((folder / name).resolve() for name in files))
+    return model.to(device=device, dtype=dtype).eval()

@@ -1,0 +1,167 @@
+"""A tokenizer from tokenizer.json, vetted: only parts that are known to be quick and to leave a text its size."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tokenizers import Tokenizer
+from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+
+from nystrom_demo.checkpoints.files import CheckpointError, read_object, show, vet_file
+
+MAX_TOKENIZER_BYTES = 8 * 1024 * 1024
+MAX_TOKENIZER_ITEMS = 600_000
+MAX_ADDED_TOKENS = 10_000
+MAX_INSERTED = 32  # characters that a tokenizer may put in place of others, or around a token
+MAX_SPECIAL_TOKENS = 16  # around one text or two
+_ROLES = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token", "bos_token", "eos_token")
+_MODELS = ("WordPiece", "BPE", "Unigram", "WordLevel")
+_PARTS = {
+    "normalizer": (
+        *("Sequence", "BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Lowercase", "Strip", "StripAccents"),
+        *("Replace", "Prepend", "Precompiled"),
+    ),
+    "pre_tokenizer": (
+        *("Sequence", "BertPreTokenizer", "ByteLevel", "Whitespace", "WhitespaceSplit", "Punctuation", "Metaspace"),
+        "Digits",
+    ),
+    "post_processor": ("Sequence", "TemplateProcessing", "BertProcessing", "RobertaProcessing", "ByteLevel"),
+    "decoder": (
+        *("Sequence", "WordPiece", "ByteLevel", "Metaspace", "BPEDecoder", "Replace", "ByteFallback", "Fuse", "Strip"),
+    ),
+}
+_PATTERNS = (" {2,}",)  # the one regular expression that converted SentencePiece models bring
+_SAMPLE = "The quick brown fox, born in 1889, jumps over 13 lazy dogs; isn't it naïve? \u6771\u4eac \U0001f600"
+
+Value = TypeVar("Value")
+
+
+def load_tokenizer(folder: Path, within: Path, config: PreTrainedConfig) -> PreTrainedTokenizerFast:
+    """The tokenizer in a folder's tokenizer.json, with the special tokens that tokenizer_config.json names.
+
+    Built from the library's own class whatever class the files name. CheckpointError for parts outside the known ones,
+    ids beyond the model's vocabulary, or files that the tokenizers library refuses or panics on.
+    """
+    path = vet_file(folder, "tokenizer.json", within, MAX_TOKENIZER_BYTES)
+    if path is None:
+        raise CheckpointError("The checkpoint has no tokenizer.json, the only form of tokenizer that is read.")
+    _check_parts(read_object(path, max_items=MAX_TOKENIZER_ITEMS))
+    backend = guarded(lambda: Tokenizer.from_file(str(path)), "tokenizer.json is refused by the tokenizers library")
+    # A shared tokenizer must not cut or pad of itself: windows are made elsewhere, and its settings are shared state.
+    backend.no_truncation()
+    backend.no_padding()
+    roles = _special_tokens(folder, within)
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    if getattr(config, "type_vocab_size", 1) < 2:
+        inputs.remove("token_type_ids")
+    tokenizer = guarded(
+        lambda: PreTrainedTokenizerFast(tokenizer_object=backend, model_input_names=inputs, **roles),
+        "tokenizer_config.json does not fit tokenizer.json",
+    )
+    _check_behaviour(tokenizer.backend_tokenizer, config.vocab_size)
+    missing = [role for role in ("pad_token", "cls_token", "sep_token") if getattr(tokenizer, role) is None]
+    if missing:
+        raise CheckpointError(f"tokenizer_config.json must name a {missing[0]}.")
+    return tokenizer
+
+
+def guarded(call: Callable[[], Value], refusal: str) -> Value:
+    """What `call` returns; CheckpointError for whatever it raises, a panic of the tokenizers library included.
+
+    Such a panic is a BaseException, and `except Exception` lets it through.
+    """
+    try:
+        return call()
+    except (KeyboardInterrupt, SystemExit, GeneratorExit, CheckpointError):
+        raise
+    except BaseException as error:
+        raise CheckpointError(f"{refusal}.") from error
+
+
+def _check_parts(table: dict[str, Any]) -> None:
+    model = table.get("model")
+    kind = model.get("type") if isinstance(model, dict) else None
+    if kind not in _MODELS:
+        raise CheckpointError(f"tokenizer.json must have a model of type {', '.join(_MODELS)}, got {show(kind)}.")
+    longest = model.get("max_input_chars_per_word", 100)
+    if type(longest) is not int or not 1 <= longest <= 1000:
+        raise CheckpointError(f"max_input_chars_per_word must be an integer from 1 to 1,000, got {show(longest)}.")
+    if model.get("dropout"):
+        raise CheckpointError("tokenizer.json asks for dropout, under which a text has no fixed tokens.")
+    for part, allowed in _PARTS.items():
+        for component in _components(table.get(part), part):
+            _check_component(component, part, allowed)
+    added = table.get("added_tokens", [])
+    if not isinstance(added, list) or len(added) > MAX_ADDED_TOKENS:
+        raise CheckpointError(f"added_tokens must be a list of at most {MAX_ADDED_TOKENS:,} tokens.")
+    for token in added:
+        content = token.get("content") if isinstance(token, dict) else None
+        if not isinstance(content, str) or not 1 <= len(content) <= 100:
+            raise CheckpointError(f"An added token must be text of 1 to 100 characters, got {show(content)}.")
+
+
+def _components(part: Any, name: str, depth: int = 0) -> Iterator[dict[str, Any]]:
+    """A part and, where it is a sequence, all it is made of."""
+    if part is None:
+        return
+    if not isinstance(part, dict) or depth > 4:
+        raise CheckpointError(f"The {name} of tokenizer.json is not one that the tokenizers library writes.")
+    yield part
+    inner = [part[key] for key in ("normalizers", "pretokenizers", "processors", "decoders") if key in part]
+    for items in inner:
+        if not isinstance(items, list) or len(items) > 16:
+            raise CheckpointError(f"The {name} of tokenizer.json must be a sequence of at most 16 parts.")
+        for item in items:
+            yield from _components(item, name, depth + 1)
+
+
+def _check_component(component: dict[str, Any], part: str, allowed: tuple[str, ...]) -> None:
+    kind = component.get("type")
+    if kind not in allowed:
+        raise CheckpointError(f"The {part} of tokenizer.json must be one of {', '.join(allowed)}, got {show(kind)}.")
+    for key in ("content", "prepend"):
+        value = component.get(key, "")
+        if not isinstance(value, str) or len(value) > MAX_INSERTED:
+            raise CheckpointError(f"A {kind} may put in at most {MAX_INSERTED} characters, got {show(value)}.")
+    pattern = component.get("pattern")
+    if isinstance(pattern, dict) and "Regex" in pattern and pattern["Regex"] not in _PATTERNS:
+        raise CheckpointError(f"A {kind} may not bring a regular expression of its own, got {show(pattern['Regex'])}.")
+    if pattern is not None and (pattern == {"String": ""} or not isinstance(pattern, dict)):
+        raise CheckpointError(f"A {kind} needs something to replace, got {show(pattern)}.")
+
+
+def _special_tokens(folder: Path, within: Path) -> dict[str, str]:
+    """Which token plays which role, by tokenizer_config.json and, where that is silent, special_tokens_map.json."""
+    roles: dict[str, str] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        path = vet_file(folder, name, within, 1024 * 1024)
+        table = {} if path is None else read_object(path, max_items=50_000)
+        if table.get("auto_map"):
+            raise CheckpointError(f"{name} asks for code of its own (auto_map), which is not taken.")
+        for role in _ROLES:
+            token = table.get(role)
+            token = token.get("content") if isinstance(token, dict) else token
+            if token is not None:
+                roles[role] = token
+    for role, token in roles.items():
+        if not isinstance(token, str) or not 1 <= len(token) <= 100:
+            raise CheckpointError(f"{role} must be text of 1 to 100 characters, got {show(token)}.")
+    return roles
+
+
+def _check_behaviour(backend: Tokenizer, vocab_size: int) -> None:
+    """Ids within the model's table, few special tokens, and no more tokens than a byte-level tokenizer would make."""
+    largest = max(backend.get_vocab(with_added_tokens=True).values(), default=0)
+    if largest >= vocab_size:
+        raise CheckpointError(f"The tokenizer has ids up to {largest}, but the model knows {vocab_size} words.")
+    sample = guarded(lambda: backend.encode(_SAMPLE, add_special_tokens=False), "The tokenizer fails on a plain text")
+    if not 1 <= len(sample) <= 2 * len(_SAMPLE.encode()):
+        raise CheckpointError(f"The tokenizer makes {len(sample)} tokens of a text of {len(_SAMPLE)} characters.")
+    framed = guarded(lambda: backend.post_process(sample, sample), "The tokenizer fails on two plain texts")
+    specials = len(framed) - 2 * len(sample)
+    if not 1 <= specials <= MAX_SPECIAL_TOKENS:
+        raise CheckpointError(
+            f"The tokenizer must put 1 to {MAX_SPECIAL_TOKENS} special tokens to two texts, got {specials}."
+        )
+    if max(framed.ids) >= vocab_size:
+        raise CheckpointError(f"The tokenizer's special tokens have ids beyond the model's {vocab_size} words.")

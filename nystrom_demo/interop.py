@@ -15,7 +15,7 @@ from transformers import (
 )
 from transformers.masking_utils import AttentionMaskInterface, bidirectional_mask_function
 
-from nystrom_demo.attention import nystrom_attention
+from nystrom_demo.attention import nystrom_attention, softmax_attention
 from nystrom_demo.heads import (
     NystromformerForMaskedLM,
     NystromformerForMultipleChoice,
@@ -70,7 +70,8 @@ def nystrom_attention_forward(
     """Landmark attention in the form of transformers' attention interface.
 
     query, key, value (batch, heads, seq, head_dim); returns (batch, seq, heads, head_dim), and the (batch, heads, seq,
-    seq) map when `output_attentions` is passed on, else None.
+    seq) map when `output_attentions` is passed on, else None. `attention_settings`, given to the model's forward, comes
+    here among the keyword arguments and replaces the configuration's for that call alone, exact attention included.
     """
     name = type(module).__name__
     if getattr(module, "is_causal", False) or kwargs.get("is_causal"):
@@ -84,10 +85,13 @@ def nystrom_attention_forward(
             f"queries {tuple(query.shape)} and keys {tuple(key.shape)} (batch, heads, seq, head_dim)."
         )
     key_padding_mask = _key_padding_mask(attention_mask, query)
-    settings = _settings(module.config)
-    output = nystrom_attention(
-        query, key, value, settings.num_landmarks, key_padding_mask, scale=scaling, **settings.pinv_options()
-    )
+    settings = kwargs.get("attention_settings") or _settings(module.config)
+    if settings.implementation == "nystrom":
+        output = nystrom_attention(
+            query, key, value, settings.num_landmarks, key_padding_mask, scale=scaling, **settings.pinv_options()
+        )
+    else:
+        output = softmax_attention(query, key, value, key_padding_mask, scale=scaling)
     weights = None
     if kwargs.get("output_attentions"):
         weights = attention_map(query, key, key_padding_mask, settings, scale=scaling)

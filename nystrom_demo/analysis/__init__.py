@@ -22,12 +22,7 @@ from nystrom_demo.analysis.maps import (
     segment_table,
 )
 from nystrom_demo.analysis.padding import naive_nystrom_attention, padding_errors
-from nystrom_demo.analysis.propagation import (
-    LogitErrors,
-    hidden_state_errors,
-    logit_errors,
-    score_against_landmarks,
-)
+from nystrom_demo.analysis.propagation import LogitErrors, hidden_state_errors, logit_errors
 from nystrom_demo.analysis.spectra import best_rank_errors, pinv_iterates, pinv_residuals, singular_values
 
 __all__ = [
@@ -55,7 +50,6 @@ __all__ = [
     "padding_errors",
     "pinv_iterates",
     "pinv_residuals",
-    "score_against_landmarks",
     "segment_table",
     "singular_values",
 ]

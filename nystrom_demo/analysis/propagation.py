@@ -1,6 +1,6 @@
 """How the error of attention becomes an error of hidden states, layer by layer, and of a head's answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -76,18 +76,6 @@ def logit_errors(
         float(moved.max()),
         float(same.float().mean()),
     )
-
-
-def score_against_landmarks(
-    score: Callable[[AttentionSettings], float], landmarks: Sequence[int], settings: AttentionSettings
-) -> pd.DataFrame:
-    """Any number of a model's answer at each m, such as a label's probability, beside its exact value.
-
-    Columns: num_landmarks, landmark, exact. `score` is called with `settings` at each m, and once with EXACT.
-    """
-    exact = score(EXACT)
-    at = [score(settings._replace(implementation="nystrom", num_landmarks=m)) for m in landmarks]
-    return pd.DataFrame({"num_landmarks": list(landmarks), "landmark": at, "exact": exact})
 
 
 def _logits(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor], settings: AttentionSettings) -> torch.Tensor:

@@ -36,8 +36,14 @@ ROLES: dict[str, Role] = {
     "neutral": Role("", "#8a8a8a", "#6e6e6e", "#8f8f8f"),
 }
 
-# Which role each way to compute attention is drawn in; the names are those of the benchmark's methods.
-METHOD_ROLES = {"sdpa": "exact", "eager": "difference", "nystrom": "landmark", "transformers": "peer"}
+# The role that each of the benchmark's methods is drawn in.
+METHOD_ROLES = {
+    "softmax (eager)": "difference",
+    "softmax (SDPA)": "exact",
+    "transformers default": "best_rank",
+    "transformers landmarks": "peer",
+    "landmarks": "landmark",
+}
 
 # Zero to the largest weight: near-black, violet, orange, pale yellow. Lightness rises throughout, so it reads in grey.
 SEQUENTIAL = ("#0d0a1f", "#2f1160", "#661a80", "#a02f77", "#d24c58", "#f27f35", "#fbc04f", "#fcf9c0")

@@ -1,0 +1,143 @@
+"""Errors as plotly curves: against m, along the spectrum, step by step, layer by layer, and with padding."""
+
+import math
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from nystrom_demo.figures import summaries
+from nystrom_demo.figures.roles import ROLES
+from nystrom_demo.figures.style import landmark_axis, styled
+from nystrom_demo.figures.words import MEASURES
+
+_ESTIMATES = {  # first estimate of the pseudo-inverse: colour, dash, marker
+    "largest of the heads": (ROLES["kernel_2"].colour, "solid", "circle"),
+    "own norms": (ROLES["kernel_3"].colour, "solid", "square"),
+    "torch.linalg.pinv": (ROLES["exact"].colour, "dot", None),
+}
+
+
+def error_against_landmarks(
+    errors: pd.DataFrame, measure: str = "frobenius", *, chosen: int | None = None, height: int = 340
+) -> go.Figure:
+    """A head's error against m beside the best of rank m (`analysis.error_against_landmarks`); `chosen` m is marked.
+
+    Logarithmic both ways. An error of zero, which m = n has, is off such an axis and written at its foot instead.
+    """
+    figure = go.Figure()
+    _against_landmarks(figure, errors, measure, ROLES["landmark"].label, ROLES["landmark"].colour, "circle")
+    best = f"best_{measure}"
+    if best in errors:
+        _against_landmarks(figure, errors, best, ROLES["best_rank"].label, ROLES["best_rank"].colour, "diamond", "dash")
+    _mark_zeros(figure, errors, measure)
+    if chosen is not None:
+        figure.add_vline(x=chosen, line={"color": ROLES["neutral"].colour, "width": 1})
+    landmark_axis(figure, errors.num_landmarks)
+    figure.update_yaxes(type="log", title=MEASURES[measure], exponentformat="power", nticks=6)
+    return styled(figure, summaries.error_against_landmarks(errors, measure), height=height)
+
+
+def singular_values(values: pd.DataFrame, *, num_landmarks: int | None = None, height: int = 320) -> go.Figure:
+    """The singular values of exact attention (`analysis.singular_values`); a line at m, what rank m can keep."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=values["index"],
+        y=values.value.where(values.value > 0),
+        customdata=values.share,
+        mode="lines" if len(values) > 64 else "lines+markers",
+        line={"color": ROLES["exact"].colour, "width": 2},
+        name="singular values of S",
+        hovertemplate="σ%{x} = %{y:.4g}<br>first %{x}: %{customdata:.2%} of ‖S‖²F<extra></extra>",
+    )
+    if num_landmarks is not None and num_landmarks < len(values):
+        line = {"color": ROLES["landmark"].colour, "width": 1.5, "dash": "dash"}
+        figure.add_vline(x=num_landmarks, line=line, annotation_text=f"m = {num_landmarks}")
+    figure.update_xaxes(title="index i", type="log" if len(values) > 64 else "linear")
+    figure.update_yaxes(title="σᵢ", type="log", exponentformat="power", nticks=6)
+    return styled(figure, summaries.singular_values(values, num_landmarks), height=height)
+
+
+def pinv_residuals(residuals: pd.DataFrame, *, steps: int = 6, height: int = 320) -> go.Figure:
+    """The pseudo-inverse's residual per step for each first estimate (`analysis.pinv_residuals`); `steps` is marked."""
+    figure = go.Figure()
+    for name, lines in residuals.groupby("first_estimate", sort=False):
+        colour, dash, marker = _ESTIMATES[name]
+        figure.add_scatter(
+            x=lines.step,
+            y=lines.residual.where(lines.residual > 0),
+            mode="lines+markers" if marker else "lines",
+            line={"color": colour, "width": 2, "dash": dash},
+            marker={"symbol": marker, "size": 8},
+            name=name,
+            hovertemplate=f"{name}, step %{{x}}: %{{y:.3g}}<extra></extra>",
+        )
+    figure.add_vline(x=steps, line={"color": ROLES["neutral"].colour, "width": 1})
+    figure.update_xaxes(title="steps", dtick=1, showgrid=False)
+    figure.update_yaxes(title="‖A Z A − A‖ / ‖A‖", type="log", exponentformat="power", nticks=6)
+    return styled(figure, summaries.pinv_residuals(residuals, steps), height=height)
+
+
+def hidden_state_errors(errors: pd.DataFrame, *, height: int = 300) -> go.Figure:
+    """How far hidden states are from the exact ones after each layer (`analysis.hidden_state_errors`)."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=errors.layer,
+        y=errors.accumulated,
+        mode="lines+markers",
+        line={"color": ROLES["landmark"].colour, "width": 2},
+        marker={"size": 8},
+        name="all layers so far over landmarks",
+        hovertemplate="after layer %{x}: %{y:.2%}<extra></extra>",
+    )
+    own = errors[errors.layer > 0]
+    figure.add_bar(
+        x=own.layer,
+        y=own.local,
+        marker={"color": ROLES["difference"].colour, "opacity": 0.6},
+        name="this layer alone",
+        hovertemplate="layer %{x} alone: %{y:.2%}<extra></extra>",
+    )
+    figure.update_xaxes(title="after layer", dtick=1, showgrid=False)
+    figure.update_yaxes(title="‖Δh‖F / ‖h‖F", tickformat=".0%", rangemode="tozero")
+    return styled(figure, summaries.hidden_state_errors(errors), height=height)
+
+
+def padding_errors(errors: pd.DataFrame, *, height: int = 300) -> go.Figure:
+    """The output error against the amount of padding, with landmarks that average it and with ours."""
+    figure = go.Figure()
+    named = {
+        "naive": ("landmarks average padding", ROLES["negative"].colour, "x"),
+        "ours": ("landmarks of real tokens", ROLES["landmark"].colour, "circle"),
+    }
+    for column, (name, colour, marker) in named.items():
+        figure.add_scatter(
+            x=errors.padding,
+            y=errors[column],
+            mode="lines+markers",
+            line={"color": colour, "width": 2},
+            marker={"symbol": marker, "size": 9},
+            name=name,
+            hovertemplate=f"{name}, %{{x}} of padding: %{{y:.2%}}<extra></extra>",
+        )
+    figure.update_xaxes(title="tokens of padding", showgrid=False)
+    figure.update_yaxes(title=MEASURES["output"], tickformat=".0%", rangemode="tozero")
+    return styled(figure, summaries.padding_errors(errors), height=height)
+
+
+def _against_landmarks(figure, errors, column, name, colour, marker, dash="solid") -> None:
+    values = errors[column]
+    figure.add_scatter(
+        x=errors.num_landmarks,
+        y=values.where(values > 0),
+        mode="lines+markers",
+        line={"color": colour, "width": 2, "dash": dash},
+        marker={"symbol": marker, "size": 8},
+        name=name,
+        hovertemplate=f"{name}, m = %{{x}}: %{{y:.3%}}<extra></extra>",
+    )
+
+
+def _mark_zeros(figure: go.Figure, errors: pd.DataFrame, measure: str) -> None:
+    for m in errors.num_landmarks[errors[measure] == 0]:
+        note = {"text": f"m = {m}: 0", "x": math.log10(m), "xref": "x", "y": 0, "yref": "paper"}
+        figure.add_annotation(**note, showarrow=False, xanchor="right", yanchor="bottom")

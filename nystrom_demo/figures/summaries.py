@@ -1,0 +1,119 @@
+"""What each figure shows in one sentence, from its data, for people who see no pictures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from nystrom_demo.analysis import HeadFactors, Maps
+from nystrom_demo.benchmark import Measurement, crossover, law_of
+from nystrom_demo.figures.words import MEASURES, duration, memory, number, percent
+
+
+def attention_maps(maps: Maps) -> str:
+    n = len(maps.exact)
+    largest = float(maps.difference.abs().max())
+    if largest == 0:
+        return f"Exact and landmark attention of {n} tokens are the same matrix: their difference is zero everywhere."
+    negative = int((maps.landmark < 0).sum())
+    i, j = divmod(int(maps.difference.abs().argmax()), n)
+    error = float(maps.difference.norm() / maps.exact.norm())
+    return (
+        f"Landmark attention of {n} tokens differs from exact attention by {percent(error)} of its Frobenius norm, "
+        f"most where token {i} reads from token {j} ({number(float(maps.difference[i, j]), sign=True)}), and has "
+        f"{negative} negative entries."
+    )
+
+
+def matrix(values: np.ndarray, title: str = "") -> str:
+    rows, columns = values.shape
+    name = title or "The matrix"
+    span = f"from {number(values.min())} to {number(values.max())}"
+    return f"{name} has {rows} rows, {columns} columns and entries {span}."
+
+
+def factors(head_factors: HeadFactors) -> str:
+    n, m = head_factors.kernel_1.shape
+    largest = number(float(head_factors.kernel_2_inv.abs().max()))
+    return (
+        f"{n} tokens attend to {m} landmarks (kernel_1), the landmarks' pseudo-inverse (kernel_2⁺) has entries of up "
+        f"to {largest} in size, and each landmark attends to the {n} tokens (kernel_3)."
+    )
+
+
+def mosaic(errors: pd.DataFrame, measure: str) -> str:
+    best, worst = errors.loc[errors[measure].idxmin()], errors.loc[errors[measure].idxmax()]
+    return (
+        f"Of {len(errors)} heads, {MEASURES[measure]} is least in layer {best.layer:.0f}, head {best['head']:.0f} "
+        f"({number(best[measure])}) and greatest in layer {worst.layer:.0f}, head {worst['head']:.0f} "
+        f"({number(worst[measure])}); the median is {number(errors[measure].median())}."
+    )
+
+
+def error_against_landmarks(errors: pd.DataFrame, measure: str) -> str:
+    first, last = errors.iloc[0], errors.iloc[-1]
+    sentence = (
+        f"From m = {first.num_landmarks:.0f} to {last.num_landmarks:.0f} landmarks the error of "
+        f"{MEASURES[measure]} goes from {percent(first[measure])} to {percent(last[measure])}"
+    )
+    best = f"best_{measure}"
+    if best not in errors:
+        return sentence + "."
+    return sentence + f", that of the best matrix of rank m from {percent(first[best])} to {percent(last[best])}."
+
+
+def singular_values(values: pd.DataFrame, num_landmarks: int | None = None) -> str:
+    first, last = values.value.iloc[0], values.value.iloc[-1]
+    sentence = f"The {len(values)} singular values of exact attention fall from {number(first)} to {number(last)}"
+    if num_landmarks is None or num_landmarks >= len(values):
+        return sentence + "."
+    held = values.share.iloc[num_landmarks - 1]
+    return sentence + f"; the first {num_landmarks} hold {percent(held)} of the squared Frobenius norm."
+
+
+def pinv_residuals(residuals: pd.DataFrame, steps: int) -> str:
+    at = residuals[residuals.step == steps].set_index("first_estimate").residual
+    said = ", ".join(f"{number(value)} ({name})" for name, value in at.items())
+    return f"After {steps} steps the residual ‖A Z A − A‖/‖A‖ of the pseudo-inverse is {said}."
+
+
+def hidden_state_errors(errors: pd.DataFrame) -> str:
+    after = errors[errors.layer > 0]
+    worst = after.loc[after.local.idxmax()]
+    return (
+        f"After {len(after)} layers over landmarks the hidden states are {percent(after.accumulated.iloc[-1])} away "
+        f"from the exact ones; alone, layer {worst.layer:.0f} adds most ({percent(worst.local)})."
+    )
+
+
+def padding_errors(errors: pd.DataFrame) -> str:
+    first, last = errors.iloc[0], errors.iloc[-1]
+    return (
+        f"With {last.padding:.0f} tokens of padding the output error is {percent(last.naive)} when landmarks average "
+        f"padding and {percent(last.ours)} when they do not; with {first.padding:.0f} it is {percent(first.naive)} and "
+        f"{percent(first.ours)}."
+    )
+
+
+def timing(measurements: Sequence[Measurement], quantity: str = "median") -> str:
+    """The largest measured length, what each method took there, its growth, and where landmarks overtake exact."""
+    said = []
+    for method in dict.fromkeys(m.method for m in measurements):
+        points = [m for m in measurements if m.method == method and m.measured and getattr(m, quantity)]
+        if points:
+            last = max(points, key=lambda m: m.n)
+            law = law_of(measurements, method, quantity)
+            growth = f", growing as n^{law.exponent:.2f}" if law else ""
+            value = (memory if quantity == "peak_bytes" else duration)(getattr(last, quantity))
+            said.append(f"{method} took {value} at n = {last.n:,}{growth}")
+    if not said:
+        return "Nothing has been measured yet."
+    return "; ".join(said) + "." + _meeting(measurements, quantity)
+
+
+def _meeting(measurements: Sequence[Measurement], quantity: str) -> str:
+    exact, landmark = (law_of(measurements, name, quantity) for name in ("softmax (SDPA)", "landmarks"))
+    if exact is None or landmark is None or exact.exponent <= landmark.exponent:
+        return ""
+    n = crossover(exact, landmark)
+    return f" By their laws landmarks cost less than exact attention from about n = {n:,.0f} on." if n else ""

@@ -1,0 +1,39 @@
+"""Numbers as people read them, and what the measures of error are called."""
+
+import math
+
+MEASURES = {
+    "frobenius": "‖Ŝ − S‖F / ‖S‖F",
+    "spectral": "‖Ŝ − S‖₂ / ‖S‖₂",
+    "output": "‖(Ŝ − S)V‖F / ‖SV‖F",
+    "negative": "negative entries",
+    "row_sum_error": "largest |row sum − 1|",
+}
+
+
+def number(value: float, *, sign: bool = False) -> str:
+    """Three significant digits, with a true minus sign."""
+    return f"{float(value):{'+' if sign else ''}.3g}".replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """A share as per cent with two significant digits below ten, none after the point above."""
+    value = 100 * float(share)
+    digits = 0 if value >= 10 or value == 0 else min(8, 1 - math.floor(math.log10(abs(value))))
+    return f"{value:.{digits}f} %"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that fits, microseconds to days."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60), ("s", 1), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def memory(size: float) -> str:
+    """Bytes in the unit that fits."""
+    for unit, scale in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if size >= scale:
+            return f"{size / scale:.3g} {unit}"
+    return f"{size:.0f} bytes"

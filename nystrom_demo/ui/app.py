@@ -11,7 +11,7 @@ import gradio as gr
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.figures.roles import css_variables
-from nystrom_demo.ui import error_tab, tasks_tab, time_tab
+from nystrom_demo.ui import attention_tab, error_tab, tasks_tab, time_tab
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, build_bench, describe
 
 
@@ -23,6 +23,7 @@ class Tab(NamedTuple):
 
 TABS = (
     Tab("tasks", "Tasks", tasks_tab.build),
+    Tab("attention", "Attention", attention_tab.build),
     Tab("error", "Error", error_tab.build),
     Tab("time", "Time", time_tab.build),
 )
@@ -32,8 +33,19 @@ HEADER = """<h1>Nyström attention</h1>
 <p>Softmax attention compares every token with every other. Landmark attention compares them through <i>m</i> averages.
 See what that changes, on your own text.</p>"""
 
+# gradio's semibold cuts of these fonts lack most letters, its bold ones are whole.
+FONTS = {
+    "font": [gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "ui-sans-serif", "system-ui", "sans-serif"],
+    "font_mono": [gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "ui-monospace", "monospace"],
+}
+# A phone begins with the bench's sections folded; a wide page has room for them.
+FOLD_ON_PHONES = """() => {
+  if (window.innerWidth >= 900) return;
+  for (const button of document.querySelectorAll('#bench button.label-wrap')) button.click();
+}"""
+
 LAUNCH_SETTINGS = {
-    "theme": gr.themes.Base(primary_hue="blue", secondary_hue="blue", neutral_hue="zinc"),
+    "theme": gr.themes.Base(primary_hue="blue", secondary_hue="blue", neutral_hue="zinc", **FONTS),
     "css": css_variables(),
     "css_paths": [ASSETS / "app.css"],
     "footer_links": [],
@@ -84,25 +96,27 @@ def _wire(
     gr.on(
         [app.load, *(component.change for component in (bench.settled, *bench.inputs[1:]))],
         functools.partial(stamp, max_tokens),
-        [*bench.inputs, bench.num_tokens, open_tab, *stamps],
+        [*bench.inputs, bench.layer, bench.head, bench.num_tokens, open_tab, *stamps],
         [bench.readout, *stamps],
         **quiet,
     )
+    app.load(None, js=FOLD_ON_PHONES, api_visibility="private")
     for tab, view, mark, refresh in zip(TABS, tabs, stamps, refreshes, strict=True):
-        view.select(functools.partial(select, tab.id), bench.inputs, [open_tab, mark], **quiet)
-        shown = mark.change(
+        shown = [*bench.inputs, bench.layer, bench.head]
+        view.select(functools.partial(select, tab.id), shown, [open_tab, mark], **quiet)
+        refreshed = mark.change(
             refresh.fn, refresh.inputs, refresh.outputs, show_progress="minimal", api_visibility="private"
         )
         if refresh.then:
             fn, inputs, outputs = refresh.then
-            shown.then(fn, inputs, outputs, show_progress="minimal", api_visibility="private")
+            refreshed.then(fn, inputs, outputs, show_progress="minimal", api_visibility="private")
 
 
 def stamp(max_tokens: int, *args: Any) -> tuple[Any, ...]:
     """The readout, and the tabs' stamps with the open one's brought up to date."""
-    count = len(fields(BenchValues))
+    count = len(fields(BenchValues)) + 2  # layer and head
     values, (num_tokens, open_tab, *stamps) = args[:count], args[count:]
-    readout = describe(num_tokens, BenchValues(*values).num_landmarks, max_tokens)
+    readout = describe(num_tokens, BenchValues(*values[:-2]).num_landmarks, max_tokens)
     return readout, *(fingerprint(values) if tab.id == open_tab else old for tab, old in zip(TABS, stamps, strict=True))
 
 

@@ -75,8 +75,7 @@ def read_text(checkpoint: Checkpoint, text: str) -> ReadText:
 def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
     """The mosaic of all heads and the viewer of the chosen one."""
     reader = TextReader(checkpoints)
-    layer = gr.Number(0, precision=0, visible="hidden", elem_id="attention-layer")
-    head = gr.Number(0, precision=0, visible="hidden", elem_id="attention-head")
+    layer, head = bench.layer, bench.head
     heads = mosaic("attention-mosaic")
     viewer = head_viewer("attention-viewer")
     heads.choose(take_choice, None, [layer, head], queue=False, show_progress="hidden", api_visibility="private").then(

@@ -74,6 +74,8 @@ class Bench(NamedTuple):
     example: gr.Radio
     readout: gr.HTML
     num_tokens: gr.State
+    layer: gr.Number  # the head that the Attention and Error tabs look at, from 0; hidden
+    head: gr.Number
     quick: tuple[gr.Button, ...]
 
     @property
@@ -139,9 +141,12 @@ def build_bench(checkpoints: dict[str, Checkpoint]) -> Bench:
         settled = gr.Textbox(first.text, visible="hidden", label="Settled text", elem_id="bench-settled")
     with gr.Accordion("Checkpoint and pseudo-inverse", open=True, elem_id="bench-model-section"):
         task, iterations, estimate, device = _build_model_section(checkpoints)
-    bench = Bench(
-        text, task, slider, iterations, estimate, device, settled, example, readout, gr.State(num_tokens), quick
+    layer, head = (
+        gr.Number(0, precision=0, visible="hidden", label=name, elem_id=f"attention-{name}")
+        for name in ("layer", "head")
     )
+    shared = (text, task, slider, iterations, estimate, device)
+    bench = Bench(*shared, settled, example, readout, gr.State(num_tokens), layer, head, quick)
     _wire(bench, checkpoints, examples)
     return bench
 

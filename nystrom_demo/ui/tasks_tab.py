@@ -78,14 +78,13 @@ def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
     inputs, groups = _build_inputs(example_of(bench.text.value, examples))
     answer = gr.HTML(elem_id="tasks-answer")
     cost = gr.HTML(elem_id="tasks-cost")
-    with gr.Column(elem_id="tasks-curve-section"):
-        curve = gr.Plot(elem_id="tasks-curve", show_label=False, visible=False)
+    curve = gr.Plot(elem_id="tasks-curve", show_label=False, visible=False)
     known = gr.State(Sweep("", []))
 
     refresh = Refresh(
         takes_bench(functools.partial(show, checkpoints, examples)),
-        [*bench.inputs, *inputs],
-        [inputs.masks, board, answer],
+        [*bench.inputs, known, *inputs],
+        [inputs.masks, board, answer, cost, curve],
         (
             takes_bench(functools.partial(measure, checkpoints)),
             [*bench.inputs, known, *inputs],
@@ -106,13 +105,13 @@ def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
     return refresh
 
 
-def _build_inputs(example: Example) -> tuple[Inputs, list[gr.Group]]:
+def _build_inputs(example: Example) -> tuple[Inputs, list[gr.Column]]:
     masks = gr.State(Masks("", []))
-    with gr.Group(visible=False, elem_id="tasks-question-group", elem_classes="ask") as asking:
+    with gr.Column(visible=False, elem_id="tasks-question-group", elem_classes="ask") as asking:
         question = gr.Textbox(
             example.question, label="Question about the text", elem_id="tasks-question", submit_btn=True
         )
-    with gr.Group(visible=False, elem_id="tasks-choices-group", elem_classes="ask") as choosing:
+    with gr.Column(visible=False, elem_id="tasks-choices-group", elem_classes="ask") as choosing:
         choices_question = gr.Textbox(example.choices_question, label="Question", elem_id="tasks-choices-question")
         options = gr.Textbox(
             "\n".join(example.choices),
@@ -181,9 +180,9 @@ def toggle_mask(checkpoint: Checkpoint, text: str, masks: Masks, index: int) -> 
 
 
 def show(
-    checkpoints: dict[str, Checkpoint], examples: dict[str, Example], values: BenchValues, *asked: Any
-) -> tuple[Masks, str, str]:
-    """The masks that hold for this text, the board of the masked LM, and the answers side by side."""
+    checkpoints: dict[str, Checkpoint], examples: dict[str, Example], values: BenchValues, known: Sweep, *asked: Any
+) -> tuple[Any, ...]:
+    """The masks that hold for this text, the board, the answers side by side; cost and curve of other inputs go."""
     checkpoint, asked = values.checkpoint(checkpoints), Asked(*asked)
     asked = asked._replace(masks=_current_masks(checkpoint, examples, values, asked.masks))
     board = ""
@@ -191,11 +190,19 @@ def show(
         board = masked.board(values.text, masked.token_spans(checkpoint, values.text), asked.masks.spans)
     missing = what_is_missing(checkpoint, values, asked)
     if missing:
-        return asked.masks, board, message(missing)
-    reader = prepare(checkpoint, *head_inputs(checkpoint, values, asked))
+        return asked.masks, board, message(missing), "", gr.update(visible=False)
+    inputs = head_inputs(checkpoint, values, asked)
+    reader = prepare(checkpoint, *inputs)
     exact, landmark = (read(checkpoint, [reader], settings)[0] for settings in (EXACT, values.settings()))
     verdict, *sides = _compare(checkpoint, values, asked, exact, landmark)
-    return asked.masks, board, columns(verdict, *sides, landmark_title(values, reader))
+    answer = columns(verdict, *sides, landmark_title(values, reader))
+    later = (gr.skip(), gr.skip()) if known[0] == sweep_key(values, inputs) else ("", gr.update(visible=False))
+    return asked.masks, board, answer, *later
+
+
+def sweep_key(values: BenchValues, inputs: tuple[Any, ...]) -> str:
+    """What a curve over m depends on."""
+    return repr((values.task, values.device, values.settings().pinv_options(), inputs))
 
 
 def what_is_missing(checkpoint: Checkpoint, values: BenchValues, asked: Asked) -> str | None:
@@ -264,7 +271,7 @@ def measure(
     inputs = head_inputs(checkpoint, values, asked)
     reader = prepare(checkpoint, *inputs)
     yield describe_latency(compare_latency(checkpoint, reader, values.settings()), checkpoint), gr.skip(), gr.skip()
-    key = repr((values.task, values.device, values.settings().pinv_options(), inputs))
+    key = sweep_key(values, inputs)
     num_tokens = max(map(len, reader.windows))
     points, drawn = (list(known[1]), time.monotonic()) if known[0] == key else ([], time.monotonic())
     if not points:
@@ -289,6 +296,8 @@ def describe_latency(latency: Latency, checkpoint: Checkpoint) -> str:
     return (
         f'<p class="cost">Forward pass: <b class="exact">{exact:.3g} ms</b> exact, '
         f'<b class="landmark">{landmark:.3g} ms</b> over landmarks. <small>{how.capitalize()}, on {where}.</small></p>'
+        '<p class="caption">The exact answer\'s probability as m grows <small>hollow where landmarks answer otherwise'
+        "</small></p>"
     )
 
 

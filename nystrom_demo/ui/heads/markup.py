@@ -18,13 +18,13 @@ class Stretch(NamedTuple):
 
 
 def percent(probability: float) -> str:
-    """93.1 %, with more digits where three would say 0 or 100."""
+    """93.1 % with an unbreakable space; < 0.1 and > 99.9 where a digit more would say 0 or 100."""
     share = 100 * probability
     if 0 < share < 0.1:
-        return "< 0.1 %"
+        return "<\N{NO-BREAK SPACE}0.1\N{NO-BREAK SPACE}%"
     if 99.9 < share < 100:
-        return "> 99.9 %"
-    return f"{share:.1f} %"
+        return ">\N{NO-BREAK SPACE}99.9\N{NO-BREAK SPACE}%"
+    return f"{share:.1f}\N{NO-BREAK SPACE}%"
 
 
 def bars(rows: Iterable[tuple[str, float]], *, first_is_answer: bool = True, marked: int | None = None) -> str:

@@ -76,13 +76,16 @@ def board(text: str, spans: list[Span], masks: list[Span]) -> str:
     order = {mask: place for place, mask in enumerate(sorted(masks), 1)}
     pieces, at = [], 0
     for index, (start, end) in enumerate(spans):
-        word, number = escape(text[start:end]), order.get((start, end))
+        number = order.get((start, end))
         pressed = f' aria-pressed="true" data-number="{number}"' if number else ' aria-pressed="false"'
         stop = 0 if index == 0 else -1
-        pieces.append(escape(text[at:start]))
-        pieces.append(f'<button type="button" data-token="{index}" tabindex="{stop}"{pressed}>{word}</button>')
+        begins_word = index == 0 or start > at  # pieces that touch stay on one line
+        pieces.append(f"{'</span>' if index and begins_word else ''}{escape(text[at:start])}")
+        pieces.append('<span class="word">' if begins_word else "")
+        pieces.append(f'<button type="button" data-token="{index}" tabindex="{stop}"{pressed}>')
+        pieces.append(f"{escape(text[start:end])}</button>")
         at = end
-    pieces.append(escape(text[at:]))
+    pieces.append(f"{'</span>' if spans else ''}{escape(text[at:])}")
     return (
         '<p class="hint" id="mask-hint">Click a word to hide it from the model, again to show it.</p>'
         f'<div class="board" role="group" aria-labelledby="mask-hint">{"".join(pieces)}</div>'

@@ -16,7 +16,8 @@ def vet_file(folder: Path, name: str, within: Path, max_bytes: int) -> Path | No
     CheckpointError for a name that leads elsewhere, for a link that leaves `within`, for anything but a plain file (a
     pipe would be read for ever), or for one that is too large.
     """
-    if not isinstance(name, str) or not name or name != Path(name).name or "\\" in name or "\0" in name:
+    plain = isinstance(name, str) and name not in ("", "..") and name == Path(name).name
+    if not plain or "\\" in name or "\0" in name:
         raise CheckpointError(f"A checkpoint's files lie in its own folder, but one is named {show(name)}.")
     path = folder / name
     try:

@@ -1,5 +1,7 @@
 """A tokenizer from tokenizer.json, vetted: only parts that are known to be quick and to leave a text its size."""
 
+import base64
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +14,8 @@ from nystrom_demo.checkpoints.files import CheckpointError, read_object, show, v
 MAX_TOKENIZER_BYTES = 8 * 1024 * 1024
 MAX_TOKENIZER_ITEMS = 600_000
 MAX_ADDED_TOKENS = 10_000
-MAX_INSERTED = 32  # characters that a tokenizer may put in place of others, or around a token
+MAX_INSERTED = 32  # characters that one part of a tokenizer may put in place of others
+MAX_GROWTH = 64  # how many times as long all its parts together may make a text
 MAX_SPECIAL_TOKENS = 16  # around one text or two
 _ROLES = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token", "bos_token", "eos_token")
 _MODELS = ("WordPiece", "BPE", "Unigram", "WordLevel")
@@ -89,8 +92,12 @@ def _check_parts(table: dict[str, Any]) -> None:
     if model.get("dropout"):
         raise CheckpointError("tokenizer.json asks for dropout, under which a text has no fixed tokens.")
     for part, allowed in _PARTS.items():
-        for component in _components(table.get(part), part):
+        components = list(_components(table.get(part), part))
+        for component in components:
             _check_component(component, part, allowed)
+        growth = math.prod(map(_growth, components))
+        if growth > MAX_GROWTH:
+            raise CheckpointError(f"The {part} may make a text {MAX_GROWTH} times as long, got {growth:,.0f} times.")
     added = table.get("added_tokens", [])
     if not isinstance(added, list) or len(added) > MAX_ADDED_TOKENS:
         raise CheckpointError(f"added_tokens must be a list of at most {MAX_ADDED_TOKENS:,} tokens.")
@@ -128,6 +135,28 @@ def _check_component(component: dict[str, Any], part: str, allowed: tuple[str, .
         raise CheckpointError(f"A {kind} may not bring a regular expression of its own, got {show(pattern['Regex'])}.")
     if pattern is not None and (pattern == {"String": ""} or not isinstance(pattern, dict)):
         raise CheckpointError(f"A {kind} needs something to replace, got {show(pattern)}.")
+
+
+def _growth(component: dict[str, Any]) -> float:
+    """At most how many times as long a normalizer or decoder makes a text."""
+    if component["type"] == "Precompiled":
+        return max(1, _longest_replacement(component.get("precompiled_charsmap")))
+    pattern = (component.get("pattern") or {}).get("String", " ")
+    return max(1.0, len(component.get("content", "")) / len(pattern), 1.0 + len(component.get("prepend", "")))
+
+
+def _longest_replacement(charsmap: Any) -> int:
+    """Characters of the longest text that SentencePiece's character map puts in place of another.
+
+    The map, in base64: 4 bytes, the size of a search tree (little-endian), the tree, then the texts it leads to, each
+    up to a NUL (https://github.com/google/sentencepiece, normalizer.cc).
+    """
+    try:
+        data = base64.b64decode(charsmap, validate=True)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError("The character map of a Precompiled normalizer is not base64.") from error
+    texts = data[4 + int.from_bytes(data[:4], "little") :].split(b"\0")
+    return max(len(text.decode(errors="replace")) for text in texts)
 
 
 def _special_tokens(folder: Path, within: Path) -> dict[str, str]:

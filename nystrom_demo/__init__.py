@@ -14,6 +14,7 @@ from nystrom_demo.attention import (
     segment_means,
     softmax_attention,
 )
+from nystrom_demo.config import AttentionSettings, NystromformerConfig
 from nystrom_demo.heads import (
     NystromformerForMaskedLM,
     NystromformerForMultipleChoice,
@@ -22,7 +23,7 @@ from nystrom_demo.heads import (
     NystromformerForTokenClassification,
 )
 from nystrom_demo.interop import register_attention, register_auto_classes
-from nystrom_demo.model import AttentionSettings, NystromformerConfig, NystromformerModel
+from nystrom_demo.model import NystromformerModel
 
 __all__ = [
     "AttentionSettings",

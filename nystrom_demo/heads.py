@@ -20,12 +20,8 @@ from transformers.modeling_outputs import (
     TokenClassifierOutput,
 )
 
-from nystrom_demo.model import (
-    NystromformerConfig,
-    NystromformerModel,
-    NystromformerPreTrainedModel,
-    resolve_return_dict,
-)
+from nystrom_demo.config import NystromformerConfig
+from nystrom_demo.model import NystromformerModel, NystromformerPreTrainedModel, resolve_return_dict
 
 
 class NystromformerPredictionHeadTransform(nn.Module):

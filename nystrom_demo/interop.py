@@ -16,6 +16,7 @@ from transformers import (
 from transformers.masking_utils import AttentionMaskInterface, bidirectional_mask_function
 
 from nystrom_demo.attention import nystrom_attention, softmax_attention
+from nystrom_demo.config import AttentionSettings, NystromformerConfig
 from nystrom_demo.heads import (
     NystromformerForMaskedLM,
     NystromformerForMultipleChoice,
@@ -23,7 +24,7 @@ from nystrom_demo.heads import (
     NystromformerForSequenceClassification,
     NystromformerForTokenClassification,
 )
-from nystrom_demo.model import AttentionSettings, NystromformerConfig, NystromformerModel, attention_map
+from nystrom_demo.model import NystromformerModel, attention_map
 
 _NO_CAUSAL = (
     'attn_implementation="nystrom" is for encoders: its landmarks are means over the whole text, so a causal model '

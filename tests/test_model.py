@@ -10,7 +10,7 @@ import transformers
 
 import nystrom_demo
 from nystrom_demo import AttentionSettings, NystromformerConfig, NystromformerForMaskedLM, NystromformerModel
-from nystrom_demo.model import EXACT
+from nystrom_demo.config import EXACT
 
 SMALL = {
     "vocab_size": 97,

@@ -12,7 +12,7 @@ import torch
 from nystrom_demo.analysis.layers import LayerInputs, check_head, landmarks_of
 from nystrom_demo.analysis.maps import HeadFactors, head_factors
 from nystrom_demo.analysis.spectra import largest_singular_value
-from nystrom_demo.model import AttentionSettings
+from nystrom_demo.config import AttentionSettings
 
 _BLOCK_BYTES = 4 * 2**20  # of each of the few blocks of rows held at once: up to n = 1,024 a block is the whole map
 

@@ -6,7 +6,7 @@ from nystrom_demo.analysis.blocked import blocked_errors
 from nystrom_demo.analysis.layers import LayerInputs
 from nystrom_demo.analysis.maps import attention_maps
 from nystrom_demo.analysis.spectra import best_rank_errors, pinv_residuals
-from nystrom_demo.model import AttentionSettings
+from nystrom_demo.config import AttentionSettings
 
 
 def compare_attention(

@@ -13,7 +13,7 @@ from nystrom_demo.analysis.layers import LayerInputs, landmarks_of
 from nystrom_demo.analysis.maps import exact_map, of_head
 from nystrom_demo.analysis.spectra import best_rank_errors
 from nystrom_demo.attention import nystrom_factors
-from nystrom_demo.model import AttentionSettings
+from nystrom_demo.config import AttentionSettings
 
 
 def head_errors(

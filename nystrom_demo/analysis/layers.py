@@ -14,8 +14,9 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface
 
 from nystrom_demo.attention import check_inputs
+from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.interop import nystrom_mask, register_attention
-from nystrom_demo.model import EXACT, AttentionSettings, NystromformerModel, make_key_padding_mask
+from nystrom_demo.model import NystromformerModel, make_key_padding_mask
 
 _RECORDING = "nystrom_demo_recording"
 _recorded: ContextVar[list["LayerInputs"]] = ContextVar("recorded")  # of the pass under way in this thread

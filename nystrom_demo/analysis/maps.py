@@ -10,7 +10,7 @@ import torch
 
 from nystrom_demo.analysis.layers import LayerInputs, check_head, landmarks_of
 from nystrom_demo.attention import NystromFactors, nystrom_factors, segment_means, softmax_attention_map
-from nystrom_demo.model import AttentionSettings
+from nystrom_demo.config import AttentionSettings
 
 
 class Maps(NamedTuple):

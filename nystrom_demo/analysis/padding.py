@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from nystrom_demo.analysis.layers import LayerInputs, check_head, collect_layers
 from nystrom_demo.attention import iterative_pinv, nystrom_attention, segment_means, softmax_attention
-from nystrom_demo.model import AttentionSettings
+from nystrom_demo.config import AttentionSettings
 
 
 def padding_errors(

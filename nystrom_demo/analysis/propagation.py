@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from nystrom_demo.analysis.layers import layer_states
-from nystrom_demo.model import EXACT, AttentionSettings
+from nystrom_demo.config import EXACT, AttentionSettings
 
 
 class LogitErrors(NamedTuple):

@@ -6,24 +6,36 @@ import pandas as pd
 import torch
 
 from nystrom_demo.analysis.layers import LayerInputs, check_head, landmarks_of
-from nystrom_demo.analysis.maps import exact_map
+from nystrom_demo.analysis.maps import exact_map, head_factors
 from nystrom_demo.attention import iterative_pinv, pinv_step, segment_means, softmax_attention_map
-from nystrom_demo.model import AttentionSettings
+from nystrom_demo.config import AttentionSettings
 
 PINV_STEPS = 12
 _BLOCK = 4  # vectors a step; a few make close singular values no obstacle
 _SMALL = 64  # up to this size the whole Gram matrix costs less than the steps
 
 
-def singular_values(layer_inputs: LayerInputs, head: int, *, row: int = 0) -> pd.DataFrame:
+def singular_values(
+    layer_inputs: LayerInputs, head: int, settings: AttentionSettings | None = None, *, row: int = 0
+) -> pd.DataFrame:
     """Singular values of a head's exact attention, largest first: columns index (from 1), value, share.
 
-    share is the part of ‖S‖²_F that the values up to this one hold. ValueError for a head that is not there.
+    share is the part of ‖S‖²_F that the values up to this one hold. With `settings` there is a column landmark, the
+    singular values of the landmark map, of which no more than m are not zero. ValueError for a head that is not there.
     """
     values = torch.linalg.svdvals(exact_map(layer_inputs, head, row=row))
     energy = values.double().square().cumsum(0)
     share = (energy / energy[-1]).tolist()
-    return pd.DataFrame({"index": range(1, len(values) + 1), "value": values.tolist(), "share": share})
+    table = pd.DataFrame({"index": range(1, len(values) + 1), "value": values.tolist(), "share": share})
+    if settings is None:
+        return table
+    if landmarks_of(settings, len(values)) == len(values):
+        return table.assign(landmark=table.value)
+    factors = head_factors(layer_inputs, head, settings, row=row)
+    # Of the product of (n, m) and (m, n) only the triangles of their QR decompositions matter.
+    left, right = (torch.linalg.qr(x, mode="r").R for x in (factors.readers, factors.kernel_3.mT))
+    landmark = torch.linalg.svdvals(left @ right.mT)
+    return table.assign(landmark=torch.nn.functional.pad(landmark, (0, len(values) - len(landmark))).tolist())
 
 
 def best_rank_errors(values: torch.Tensor, rank: int) -> tuple[float, float]:

@@ -13,7 +13,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from nystrom_demo.attention import depthwise_convolution, nystrom_attention, softmax_attention, softmax_attention_map
-from nystrom_demo.model import AttentionSettings, NystromformerConfig, NystromformerModel
+from nystrom_demo.config import AttentionSettings, NystromformerConfig
+from nystrom_demo.model import NystromformerModel
 
 Call = Callable[[], object]
 CPU = torch.device("cpu")
@@ -172,7 +173,7 @@ def landmark_attention(workload: Workload, n: int) -> Call:
     weight = (weight / workload.conv_kernel_size).to(workload.device, workload.dtype)
 
     def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        return nystrom_attention(q, k, v, workload.num_landmarks) + depthwise_convolution(v, weight)
+        return depthwise_convolution(v, weight, add_to=nystrom_attention(q, k, v, workload.num_landmarks))
 
     return attention_call(workload, attend, inputs, (weight,))
 

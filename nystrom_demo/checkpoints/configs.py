@@ -7,7 +7,7 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig
 from transformers.activations import ACT2FN
 
 from nystrom_demo.checkpoints.files import CheckpointError, show
-from nystrom_demo.model import NystromformerConfig
+from nystrom_demo.config import NystromformerConfig
 
 MODEL_TYPES = ("nystromformer", "bert", "roberta", "electra", "distilbert")
 MAX_LABELS = 1000

@@ -8,8 +8,8 @@ import torch
 
 from nystrom_demo.analysis import HeadFactors, LayerInputs, Maps, attention_maps, collect_layers, head_factors
 from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.config import AttentionSettings
 from nystrom_demo.lessons.scene import count
-from nystrom_demo.model import AttentionSettings
 
 MAX_TOKENS = 512  # maps are n × n: enough to see, and quick to compute
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from nystrom_demo.checkpoints import Checkpoint
-from nystrom_demo.model import AttentionSettings
+from nystrom_demo.config import AttentionSettings
 from nystrom_demo.tasks.answers import Answer, AnswerReader, Answers, answer, answer_batch
 from nystrom_demo.tasks.choices import Choice, ChoiceReader, choose, choose_batch
 from nystrom_demo.tasks.entities import Entity, TaggedWord, Tagging, TagReader, tag, tag_batch

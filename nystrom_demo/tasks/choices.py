@@ -8,7 +8,7 @@ from tokenizers import Encoding
 from transformers import PreTrainedModel
 
 from nystrom_demo.checkpoints import Checkpoint
-from nystrom_demo.model import EXACT, AttentionSettings
+from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.tasks.reading import check_task, read
 from nystrom_demo.tasks.windows import Limits, Window, cut, encode, make_limits, make_windows
 
@@ -86,7 +86,11 @@ class ChoiceReader:
         longest = max(options, key=len)
         self.num_tokens = len(backend.post_process(prompt, longest))
         if self.num_tokens <= limits.max_tokens:
-            passage_tokens = 0
+            passage_tokens = 0  # all of it fits, so nothing is cut into windows
+        elif passage_tokens == 0:
+            raise ValueError(
+                f"question and choices may take {limits.max_tokens} tokens together, got {self.num_tokens}."
+            )
         body, rest = cut(prompt, 0, passage_tokens), cut(prompt, passage_tokens, len(prompt))
         spare = [len(longest) - len(option) for option in options]
         by_option = [

@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedModel
 
 from nystrom_demo.checkpoints import Checkpoint
-from nystrom_demo.model import EXACT, AttentionSettings
+from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.tasks.labels import label_names
 from nystrom_demo.tasks.reading import check_task, read
 from nystrom_demo.tasks.windows import Window, character_span, encode, make_limits, make_windows
@@ -159,7 +159,9 @@ def _whole_words(
         match = joined.get(start)
         if match is not None and end <= match.end():
             return match
-        return token if word_ids[token] is None else word_ids[token]
+        if word_ids[token] is None or not any(character.isalnum() for character in text[start:end]):
+            return spans[token]  # a mark stands alone, also where the tokenizer leaves it on its word
+        return word_ids[token]
 
     groups = [list(group) for _, group in groupby(range(len(spans)), key=word_of)]
     return [(group[0], spans[group[0]][0], spans[group[-1]][1]) for group in groups]

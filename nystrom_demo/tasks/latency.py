@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from nystrom_demo.checkpoints import Checkpoint
-from nystrom_demo.model import EXACT, AttentionSettings
+from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.tasks.reading import Reader, read
 from nystrom_demo.tasks.windows import Window
 

@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel
 
 from nystrom_demo.checkpoints import Checkpoint
-from nystrom_demo.model import EXACT, AttentionSettings
+from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.tasks.reading import check_task, read
 from nystrom_demo.tasks.windows import Window, character_span, encode, make_limits, make_windows
 

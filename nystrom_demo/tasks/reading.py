@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from nystrom_demo.checkpoints import Checkpoint
-from nystrom_demo.model import EXACT, AttentionSettings
+from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.tasks.windows import Window
 
 BATCH_TOKENS = 8192  # tokens of one forward pass, padding included

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedTokenizerFast
 
-from nystrom_demo.model import POSITION_OFFSET, NystromformerConfig, NystromformerModel
+from nystrom_demo.config import NystromformerConfig
+from nystrom_demo.model import POSITION_OFFSET, NystromformerModel
 from nystrom_demo.training.recipe import ModelShape
 
 

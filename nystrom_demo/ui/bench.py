@@ -14,7 +14,7 @@ import gradio as gr
 
 from nystrom_demo.attention import PINV_ITERATIONS
 from nystrom_demo.checkpoints import Checkpoint
-from nystrom_demo.model import EXACT, AttentionSettings
+from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.ui.examples import Example, example_for, example_of, load_examples
 
 TASK_LABELS = {

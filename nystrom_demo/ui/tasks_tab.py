@@ -14,8 +14,8 @@ import pandas as pd
 import torch
 
 from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.config import EXACT
 from nystrom_demo.figures.answers import answer_curve
-from nystrom_demo.model import EXACT
 from nystrom_demo.serving.validation import check_integer
 from nystrom_demo.tasks import SweepPoint, prepare, sweep_landmarks
 from nystrom_demo.tasks.latency import Latency, compare_latency
@@ -25,6 +25,7 @@ from nystrom_demo.ui.examples import Example, example_of, load_examples
 from nystrom_demo.ui.heads import answers, choices, entities, labels, masked
 from nystrom_demo.ui.heads.markup import columns, message
 
+MEASURING = '<p class="cost"><small>Timing both, then asking with other m …</small></p>'
 SECONDS_BETWEEN_DRAWINGS = 1.0
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
@@ -196,7 +197,7 @@ def show(
     exact, landmark = (read(checkpoint, [reader], settings)[0] for settings in (EXACT, values.settings()))
     verdict, *sides = _compare(checkpoint, values, asked, exact, landmark)
     answer = columns(verdict, *sides, landmark_title(values, reader))
-    later = (gr.skip(), gr.skip()) if known[0] == sweep_key(values, inputs) else ("", gr.update(visible=False))
+    later = (gr.skip(), gr.skip()) if known[0] == sweep_key(values, inputs) else (MEASURING, gr.update(visible=False))
     return asked.masks, board, answer, *later
 
 

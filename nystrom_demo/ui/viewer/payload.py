@@ -13,9 +13,9 @@ import pandas as pd
 import torch
 
 from nystrom_demo.analysis import LayerInputs, attention_maps, head_factors
-from nystrom_demo.model import AttentionSettings
+from nystrom_demo.config import AttentionSettings
 from nystrom_demo.ui.viewer.tokens import ShownToken
-from nystrom_demo.ui.viewer.words import head_words
+from nystrom_demo.ui.viewer.words import head_words, strongest_cell
 
 MAX_TOKENS = 4096
 MAX_LANDMARKS = 1024  # kernel_2⁺ alone is 5.6 MB in base64 there
@@ -28,13 +28,15 @@ def head_payload(
 
     n, m, dim, scale; exact: true where each token is its own landmark, and then without kernel_2_inv; q, k (n × dim);
     kernel_2_inv (m × m); segments: each token's landmark; text: a fingerprint of the tokens, for the browser to know
-    when the text is another one; key: a fingerprint of everything shown. ValueError past MAX_TOKENS or MAX_LANDMARKS.
+    when the text is another one; strongest: the cell to begin with; key: a fingerprint of everything shown.
+    ValueError past MAX_TOKENS or MAX_LANDMARKS.
     """
     text = layer_inputs.text()
     n, dim = text.q.shape[2:]
     factors = head_factors(layer_inputs, head, settings)
     m = len(factors.kernel_3)
     check_sizes(n, m)
+    maps = attention_maps(layer_inputs, head, settings)
     payload = {
         "layer": layer_inputs.layer,
         "head": head,
@@ -49,9 +51,8 @@ def head_payload(
         "segments": factors.segments.tolist(),
         "tokens": [token._asdict() for token in tokens],
         "text": _fingerprint([token.label for token in tokens]),
-        "words": head_words(
-            attention_maps(layer_inputs, head, settings), layer_inputs.layer, head, m, [t.label for t in tokens]
-        ),
+        "strongest": strongest_cell(maps),
+        "words": head_words(maps, layer_inputs.layer, head, m, [token.label for token in tokens]),
     }
     return payload | {"key": _fingerprint(payload)}
 

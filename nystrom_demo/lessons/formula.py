@@ -4,9 +4,9 @@ A formula is written in a small part of LaTeX, with brackets around the terms th
 
     [landmark: \\hat S] = [kernel_1: F] [kernel_2: Z] [kernel_3: B]
 
-`[role: …]` takes the colour of that role (`figures.roles`) and lights the blocks of that key; `[key/role: …]` names the
-two apart. `_x`, `_{…}`, `^x`, `^{…}`, `\\hat x`, `\\tilde x` and `\\frac{…}{…}` mean what they mean in LaTeX. One letter
-is a symbol; two or more in a row are a word such as softmax.
+`[role: …]` takes the colour of that role (`figures.roles`) and lights the blocks of that key; `[key/role: …]` names
+the two apart. `_x`, `_{…}`, `^x`, `^{…}`, `\\hat x`, `\\tilde x` and `\\frac{…}{…}` mean what they mean in LaTeX. One
+letter is a symbol; two or more in a row are a word such as softmax.
 """
 
 import re
@@ -20,8 +20,9 @@ _TOKEN = re.compile(r"\\[a-z]+|[A-Za-z]+|[α-ω]|\d+|\s+|.", re.DOTALL)
 class Node:
     """One piece of a formula.
 
-    kind: "letter", "word", "text", "prose" (a sentence around symbols), "sub", "sup", "hat", "tilde", "frac" (two children: above, below), "group", "term".
-    text: what letters, words and plain text show. children: what the others hold. key, role: a term's.
+    kind: "letter", "word", "text", "prose" (a sentence around symbols), "sub", "sup", "hat", "tilde", "frac" (two
+    children: above and below), "group" or "term". text: what the first four show. children: what the others hold.
+    key, role: a term's.
     """
 
     kind: str
@@ -38,7 +39,7 @@ class Node:
         if self.children:
             data["children"] = [child.as_json() for child in self.children]
         if self.kind == "term":
-            data |= {"key": self.key, "role": self.role}
+            data |= {"key": self.key, "role": self.role, "spoken": spoken(self.children)}
         return data
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from nystrom_demo.lessons.formula import Node, parse_formula, symbols
 
 MAX_WORDS = 120  # of prose and task together: a step is one idea
-SECTIONS = ("Formula", "Symbols", "Do", "Predict", "Because")
+SECTIONS = ("Formula", "Symbols", "Do", "Predict", "Because", "Code")
 FOLDER = Path(__file__).parent
 
 
@@ -34,7 +34,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Lesson:
-    """One step of the tour. `formula` is a tree a line; `prose` and `task` are Markdown with $symbols$."""
+    """One step of the tour. `formula` is a tree a line; `prose` and `task` are text with $symbols$.
+
+    code: Python that prints the picture's readings, to stand below what `snippets.for_lesson` puts before it.
+    """
 
     name: str
     title: str
@@ -43,6 +46,7 @@ class Lesson:
     defines: tuple[Symbol, ...]
     task: str
     prediction: Prediction
+    code: str
 
     def word_count(self) -> int:
         """Words of prose and task, a formula in between counted as one."""
@@ -74,7 +78,8 @@ def read_lesson(markdown: str, stem: str) -> Lesson:
 
     "# Title" and prose first. Then "## Formula", one formula a line (`formula.parse_formula`); "## Symbols", a list
     "- symbol: meaning", each symbol that is new; "## Do", one sentence; "## Predict", a question and a list
-    "- option: text"; "## Because", what the reader is told afterwards. ValueError where a section is missing.
+    "- option: text"; "## Because", what the reader is told afterwards; "## Code", a block of Python. ValueError where a
+    section is missing.
     """
     opening, *rest = re.split(r"^## +", markdown, flags=re.MULTILINE)
     heading, _, prose = opening.strip().partition("\n")
@@ -93,6 +98,7 @@ def read_lesson(markdown: str, stem: str) -> Lesson:
         defines=tuple(Symbol(parse_formula(name), meaning) for name, meaning in _items(sections["Symbols"])),
         task=sections["Do"],
         prediction=Prediction(question, options, sections["Because"]),
+        code=re.sub(r"^```\w*\n|```$", "", sections["Code"]).strip(),
     )
 
 

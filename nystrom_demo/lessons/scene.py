@@ -1,7 +1,7 @@
 """What a live picture is made of, as plain data: blocks in rows, the numbers read from them, and one sentence.
 
-Every block has a `key`, that of the formula's term it shows ("" for none), and a `role`, its colour. A `secret` block or
-reading is shown after the reader has made a prediction.
+Every block has a `key`, that of the formula's term it shows ("" for none), and a `role`, its colour. A `secret` block
+or reading is shown after the reader has made a prediction.
 """
 
 import base64
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 
 MAX_CELLS = 112  # a side of a drawn matrix: beyond it cells are means of neighbouring entries, and say so
+SMALL_CELLS = 46
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,7 @@ class Matrix:
     """A matrix drawn as cells. `scale`: "weights" from zero up, "signed" centred on zero.
 
     axes: what rows and columns count ("token", "landmark", "channel", …). limit: the value at the scale's end; the
-    largest absolute entry unless told, so that two matrices can share one scale. side: the share of the row's height
-    that an entry takes relative to other matrices of the row is the same unless `stretch` is set, which draws the
-    matrix as wide as it is high.
+    largest absolute entry unless told, so that two matrices can share one scale. small: one of many beside each other.
     """
 
     key: str
@@ -30,13 +29,13 @@ class Matrix:
     axes: tuple[str, str]
     scale: str = "weights"
     limit: float | None = None
-    stretch: bool = False
+    small: bool = False
     secret: bool = False
 
     def as_json(self) -> dict:
         values = self.values.detach().float().cpu()
         limit = self.limit if self.limit is not None else float(values.abs().max())
-        drawn, pooled = pool(values)
+        drawn, pooled = pool(values, SMALL_CELLS if self.small else MAX_CELLS)
         return {
             "kind": "matrix",
             "key": self.key,
@@ -48,7 +47,7 @@ class Matrix:
             "axes": list(self.axes),
             "scale": self.scale,
             "limit": limit or 1.0,
-            "stretch": self.stretch,
+            "small": self.small,
             "secret": self.secret,
             "data": base64.b64encode(drawn.contiguous().numpy().astype("<f4").tobytes()).decode(),
         }
@@ -202,7 +201,7 @@ class Scene:
         return (curves | {block.key for block in self.blocks if not isinstance(block, Chart | Sign)}) - {""}
 
 
-def pool(values: torch.Tensor, most: int = MAX_CELLS) -> tuple[torch.Tensor, list[int]]:
+def pool(values: torch.Tensor, most: int) -> tuple[torch.Tensor, list[int]]:
     """A matrix of at most `most` rows and columns, and how many neighbouring entries each row and column averages."""
     sizes = [-(-side // most) for side in values.shape]
     for axis, size in enumerate(sizes):

@@ -1,0 +1,28 @@
+// What the reader predicted stays in this browser: {lesson: {option, right}}, option "" for "show me".
+const STORE = "nystrom-demo-tour";
+let forgetful = "";
+let progress = recall();
+
+function recall() {
+  let stored = null;
+  try {
+    stored = JSON.parse(localStorage.getItem(STORE));
+  } catch {
+    forgetful = " This browser does not let the page remember them.";
+  }
+  const whole = stored && typeof stored === "object" && !Array.isArray(stored);
+  return whole ? Object.fromEntries(Object.entries(stored).filter(([, past]) => typeof past?.option === "string")) : {};
+}
+
+function remember(name, option, right) {
+  progress = { ...progress, [name]: { option, right } };
+  try {
+    localStorage.setItem(STORE, JSON.stringify(progress));
+  } catch {
+    forgetful = " This browser does not let the page remember them.";
+  }
+}
+
+function choiceOf(name) {
+  return Object.hasOwn(progress, name) ? progress[name].option : null;
+}

@@ -1,0 +1,150 @@
+"""Learn: the guided tour, each step computed from the visitor's text."""
+
+import functools
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from nystrom_demo import snippets
+from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.lessons import PICTURES, Case, Controls, load_lessons, load_references
+from nystrom_demo.serving.validation import check_integer, check_number, check_switch
+from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
+from nystrom_demo.ui.learn import picture_payload, picture_view, text_payload, text_view
+
+# Which controls a step has beside the bench; the others stay hidden.
+OWN_CONTROLS = {
+    "pseudo_inverse": ("layer", "head", "step"),
+    "padding": ("layer", "head", "average_padding", "padding"),
+    "cost": (),
+    "answers": (),
+    "limits": ("sharpness",),
+}
+HEAD_CONTROLS = ("layer", "head")
+
+
+class TourControls(NamedTuple):
+    """The tour's own components, in the order of `Controls`."""
+
+    layer: gr.Slider
+    head: gr.Slider
+    step: gr.Slider
+    average_padding: gr.Checkbox
+    padding: gr.Slider
+    sharpness: gr.Slider
+
+
+class Tour(NamedTuple):
+    """What a link to a view restores: the step of the tour, its layer and its head."""
+
+    index: gr.Number
+    controls: TourControls
+
+
+def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
+    """The tour: its text on the left, its picture on the right."""
+    index = gr.Number(0, precision=0, visible="hidden", label="Step of the tour", elem_id="learn-step")
+    with gr.Row(elem_id="learn", equal_height=False):
+        with gr.Column(scale=4, min_width=320):
+            text = text_view("learn-text")
+        with gr.Column(scale=6, min_width=320):
+            with gr.Row(elem_id="learn-controls"):
+                controls = _build_controls(checkpoints)
+            picture = picture_view("learn-picture")
+            with gr.Accordion("Code for this view", open=False, elem_id="learn-code-section"):
+                code = gr.Code(language="python", show_label=False, interactive=False, elem_id="learn-code")
+            with gr.Accordion("Sources, and what came after", open=False, elem_id="learn-sources"):
+                gr.Markdown(load_references())
+    inputs = [*bench.inputs, index, *controls]
+    outputs = [text, picture, code, *controls]
+    fn = takes_bench(functools.partial(show_step, checkpoints))
+    first = fn(*(component.value for component in inputs))  # so that the page opens on a whole step
+    text.value, picture.value, code.value = first[:3]
+    text.go(go, None, index, queue=False, show_progress="hidden", api_visibility="private")
+    gr.on(
+        [component.change for component in (index, *controls)],
+        fn,
+        inputs,
+        outputs,
+        show_progress="hidden",
+        trigger_mode="always_last",
+        api_visibility="private",
+    )
+    return Refresh(fn, inputs, outputs)
+
+
+def _build_controls(checkpoints: dict[str, Checkpoint]) -> TourControls:
+    config = next(iter(checkpoints.values())).model.config
+    start = Controls()
+    slider = functools.partial(gr.Slider, step=1, min_width=150, buttons=[])
+    return TourControls(
+        slider(0, max(config.num_hidden_layers - 1, 1), start.layer, label="Layer", elem_id="learn-layer"),
+        slider(0, max(config.num_attention_heads - 1, 1), start.head, label="Head", elem_id="learn-head"),
+        slider(0, 12, start.step, label="Steps taken", visible=False, elem_id="learn-pinv-step"),
+        gr.Checkbox(
+            start.average_padding,
+            label="Landmarks average padding",
+            visible=False,
+            min_width=150,
+            elem_id="learn-average-padding",
+        ),
+        slider(
+            0,
+            100,
+            start.padding,
+            label="Padding, % of the text",
+            visible=False,
+            elem_id="learn-padding",
+        ),
+        slider(0, 15, start.sharpness, label="Sharpness β", visible=False, elem_id="learn-sharpness"),
+    )
+
+
+def go(event: gr.EventData) -> int:
+    """The step that was asked for, within the tour."""
+    return nearest_step(event.step)
+
+
+def nearest_step(index: Any) -> int:
+    """A step of the tour, whatever was asked for."""
+    last = len(load_lessons()) - 1
+    return min(max(int(index), 0), last) if isinstance(index, int | float) and index == index else 0
+
+
+def show_step(checkpoints: dict[str, Checkpoint], values: BenchValues, index: int, *controls: Any) -> tuple[Any, ...]:
+    """(text, picture, code, the controls' visibility) of one step on the bench's text."""
+    index = nearest_step(index)
+    lesson = load_lessons()[index]
+    shown = OWN_CONTROLS.get(lesson.name, HEAD_CONTROLS)
+    visible = [gr.update(visible=name in shown) for name in TourControls._fields]
+    try:
+        case = make_case(checkpoints, values, *controls)
+        scene = PICTURES[lesson.name](case)
+    except ValueError as error:
+        return text_payload(index, None), picture_payload(lesson, None, str(error)), "", *visible
+    return text_payload(index, scene), picture_payload(lesson, scene), snippets.for_lesson(lesson, case), *visible
+
+
+def make_case(checkpoints: dict[str, Checkpoint], values: BenchValues, *controls: Any) -> Case:
+    """What the picture is computed from; layer and head are brought within the model's."""
+    checkpoint = values.checkpoint(checkpoints)
+    config = checkpoint.model.config
+    layer, head, step, average_padding, padding, sharpness = controls
+    return Case(
+        checkpoint,
+        values.text,
+        values.settings(),
+        Controls(
+            layer=min(check_integer("layer", layer, 0, 10_000), config.num_hidden_layers - 1),
+            head=min(check_integer("head", head, 0, 10_000), config.num_attention_heads - 1),
+            step=check_integer("step", step, 0, 12),
+            average_padding=check_switch("average_padding", average_padding),
+            padding=check_integer("padding", padding, 0, 100),
+            sharpness=check_number("sharpness", sharpness, 0, 15),
+        ),
+        {
+            task: checkpoints.get(f"{task}@{values.device}", checkpoints[task])
+            for task in checkpoints
+            if "@" not in task
+        },
+    )

@@ -3,6 +3,10 @@
 import re
 from pathlib import Path
 
+from huggingface_hub import HfApi, ModelInfo, snapshot_download
+from huggingface_hub.constants import HF_HUB_OFFLINE
+from huggingface_hub.utils import filter_repo_objects
+
 from nystrom_demo.checkpoints.files import CheckpointError, show
 from nystrom_demo.checkpoints.tokenizer_files import guarded
 
@@ -16,6 +20,7 @@ ALLOWED_FILES = (
     "special_tokens_map.json",
 )
 MAX_DOWNLOAD_BYTES = 2 * 1024**3
+TIMEOUT = 10  # seconds for the Hub to answer a question about a repository or a file
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
 
 
@@ -27,26 +32,38 @@ def is_hub_id(source: str) -> bool:
 def fetch(repo_id: str, revision: str | None = None) -> tuple[Path, Path]:
     """(snapshot folder, folder within which its links lead) of a model repository, from the cache or the Hub.
 
-    Only what a checkpoint needs is fetched, at one commit. CheckpointError where the repository is not there or too
-    large, or the Hub does not answer.
+    Only what a checkpoint needs is fetched, with nobody's credentials. Where the Hub is switched off (HF_HUB_OFFLINE),
+    the cache alone is looked at. CheckpointError where the repository is not there or too large, or the Hub does not
+    answer.
     """
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import OfflineModeIsEnabled
-    from huggingface_hub.utils import filter_repo_objects
+    revision = revision or "main"
+    info = None if HF_HUB_OFFLINE else guarded(lambda: _info(repo_id, revision), _refusal(repo_id))
+    folder = guarded(
+        lambda: snapshot_download(
+            repo_id,
+            revision=revision,
+            allow_patterns=ALLOWED_FILES,
+            local_files_only=info is None,
+            etag_timeout=TIMEOUT,
+            token=False,
+        ),
+        _refusal(repo_id),
+    )
+    folder = Path(folder)
+    if info is not None and folder.name != info.sha:
+        raise CheckpointError(f"{show(repo_id)} changed while it was fetched, or the Hub went away.")
+    return folder, folder.parents[1]
 
-    refusal = f"{show(repo_id)} could not be fetched from the Hub"
-    try:
-        info = HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=10)
-    except OfflineModeIsEnabled:
-        folder = guarded(lambda: snapshot_download(repo_id, revision=revision, local_files_only=True), refusal)
-        return Path(folder), Path(folder).parents[1]
-    except Exception as error:  # a host's network has many ways to fail, all of which mean the same to a visitor
-        raise CheckpointError(f"{refusal}.") from error
-    files = filter_repo_objects(info.siblings, allow_patterns=ALLOWED_FILES, key=lambda file: file.rfilename)
+
+def _info(repo_id: str, revision: str) -> ModelInfo:
+    """The repository's commit and files; CheckpointError where the files to fetch are too large together."""
+    info = HfApi(token=False).model_info(repo_id, revision=revision, files_metadata=True, timeout=TIMEOUT)
+    files = filter_repo_objects(info.siblings or [], allow_patterns=ALLOWED_FILES, key=lambda file: file.rfilename)
     size = sum(file.size or 0 for file in files)
     if size > MAX_DOWNLOAD_BYTES:
         raise CheckpointError(f"A checkpoint may have at most {MAX_DOWNLOAD_BYTES:,} bytes of files, got {size:,}.")
-    folder = guarded(
-        lambda: snapshot_download(repo_id, revision=info.sha, allow_patterns=ALLOWED_FILES, etag_timeout=10), refusal
-    )
-    return Path(folder), Path(folder).parents[1]
+    return info
+
+
+def _refusal(repo_id: str) -> str:
+    return f"{show(repo_id)} could not be fetched from the Hub"

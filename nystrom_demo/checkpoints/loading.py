@@ -37,8 +37,8 @@ TASKS = tuple(AUTO_CLASSES)
 class Checkpoint:
     """A model in evaluation mode with its tokenizer.
 
-    source: the folder or Hub id it came from. new_head: true where the files hold no weights for the task's head, so
-    that its answers are random until it is trained.
+    source: the folder or Hub id it came from, or "bundled". new_head: true where the files hold no weights for the
+    task's head, so that its answers are random until it is trained.
     """
 
     task: str
@@ -112,7 +112,7 @@ def load_checkpoint(
         return _load_boxed(bundled_folder(source), task, device, dtype, {})
     folder = _find_folder(source, root)
     if folder is not None:
-        return _load_vetted(folder, folder, task, folder.name, device, dtype)
+        return _load_vetted(folder, folder, task, str(source), device, dtype)
     if not isinstance(source, str) or not is_hub_id(source):
         raise CheckpointError(f"A checkpoint is a folder or a Hub id such as owner/name, got {show(str(source))}.")
     if not hub:
@@ -150,14 +150,14 @@ def _load_boxed(
         setattr(model, model.base_model_prefix, trunks.setdefault(files, model.base_model))
         model.tie_weights()
     tokenizer = load_tokenizer(folder, folder, config)
-    return Checkpoint(task, folder.name, _place(model, device, dtype), tokenizer, str(folder), bool(missing))
+    return Checkpoint(task, folder.name, _place(model, device, dtype), tokenizer, "bundled", bool(missing))
 
 
 def _load_vetted(
     folder: Path,
     within: Path,
     task: str,
-    name: str,
+    source: str,
     device: str | torch.device | None,
     dtype: torch.dtype | None,
 ) -> Checkpoint:
@@ -170,7 +170,7 @@ def _load_vetted(
         raise CheckpointError("The checkpoint's weights have names that its model does not know.")
     if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
         raise CheckpointError("The checkpoint has weights that are not finite numbers.")
-    return Checkpoint(task, name, _place(model, device, dtype), tokenizer, str(folder), bool(missing))
+    return Checkpoint(task, Path(source).name, _place(model, device, dtype), tokenizer, source, bool(missing))
 
 
 def _build(folder: Path, task: str, config: PreTrainedConfig) -> tuple[PreTrainedModel, frozenset[str]]:

@@ -101,10 +101,10 @@ def make_windows(
     """
     fixed = len(frame(cut(body, 0, 0)))
     room = limits.max_tokens - fixed
-    if len(body) > room and room < max(limits.max_tokens // 4, 2 * limits.overlap, 2):
+    if room < len(body) and room < max(limits.max_tokens // 4, 2 * limits.overlap):
         raise ValueError(
-            f"{field} takes {fixed} of the {limits.max_tokens} tokens of an input, special tokens included, which "
-            f"leaves too little room for windows over the {len(body)} tokens beside it."
+            f"{field} must leave room for the text beside it in an input of {limits.max_tokens} tokens, but takes "
+            f"{fixed} with special tokens."
         )
     spans = _spans(len(body), room, limits.overlap)
     borders = [0, *((a.stop + b.start) // 2 for a, b in pairwise(spans)), len(body)]

@@ -14,6 +14,7 @@ _HOMES = {
     "answers": ("answer_curve",),
     "curves": (
         "error_against_landmarks",
+        "error_against_length",
         "hidden_state_errors",
         "padding_errors",
         "pinv_residuals",

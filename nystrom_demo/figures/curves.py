@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from nystrom_demo.figures import summaries
 from nystrom_demo.figures.roles import ROLES
-from nystrom_demo.figures.style import landmark_axis, styled
+from nystrom_demo.figures.style import landmark_axis, mark_x, styled
 from nystrom_demo.figures.words import MEASURES
 
 _ESTIMATES = {  # first estimate of the pseudo-inverse: colour, dash, marker
@@ -31,28 +31,41 @@ def error_against_landmarks(
         _against_landmarks(figure, errors, best, ROLES["best_rank"].label, ROLES["best_rank"].colour, "diamond", "dash")
     _mark_zeros(figure, errors, measure)
     if chosen is not None:
-        figure.add_vline(x=chosen, line={"color": ROLES["neutral"].colour, "width": 1})
+        mark_x(figure, chosen, ROLES["neutral"].colour)
     landmark_axis(figure, errors.num_landmarks)
     figure.update_yaxes(type="log", title=MEASURES[measure], exponentformat="power", nticks=6)
     return styled(figure, summaries.error_against_landmarks(errors, measure), height=height)
 
 
 def singular_values(values: pd.DataFrame, *, num_landmarks: int | None = None, height: int = 320) -> go.Figure:
-    """The singular values of exact attention (`analysis.singular_values`); a line at m, what rank m can keep."""
+    """The singular values of exact attention, and of the landmark map where they were asked for; a line at m.
+
+    values: of `analysis.singular_values`. To the left of the line lies what a matrix of rank m can keep.
+    """
+    long = len(values) > 64
+    mode = "lines" if long else "lines+markers"
     figure = go.Figure()
     figure.add_scatter(
         x=values["index"],
         y=values.value.where(values.value > 0),
         customdata=values.share,
-        mode="lines" if len(values) > 64 else "lines+markers",
+        mode=mode,
         line={"color": ROLES["exact"].colour, "width": 2},
         name="singular values of S",
         hovertemplate="σ%{x} = %{y:.4g}<br>first %{x}: %{customdata:.2%} of ‖S‖²F<extra></extra>",
     )
+    if "landmark" in values:
+        figure.add_scatter(
+            x=values["index"],
+            y=values.landmark.where(values.landmark > 0),
+            mode=mode,
+            line={"color": ROLES["landmark"].colour, "width": 2, "dash": "dash"},
+            name="singular values of Ŝ",
+            hovertemplate="σ%{x} of Ŝ = %{y:.4g}<extra></extra>",
+        )
     if num_landmarks is not None and num_landmarks < len(values):
-        line = {"color": ROLES["landmark"].colour, "width": 1.5, "dash": "dash"}
-        figure.add_vline(x=num_landmarks, line=line, annotation_text=f"m = {num_landmarks}")
-    figure.update_xaxes(title="index i", type="log" if len(values) > 64 else "linear")
+        mark_x(figure, num_landmarks, ROLES["neutral"].colour, f"m = {num_landmarks}", log=long)
+    figure.update_xaxes(title="index i", type="log" if long else "linear")
     figure.update_yaxes(title="σᵢ", type="log", exponentformat="power", nticks=6)
     return styled(figure, summaries.singular_values(values, num_landmarks), height=height)
 
@@ -71,7 +84,7 @@ def pinv_residuals(residuals: pd.DataFrame, *, steps: int = 6, height: int = 320
             name=name,
             hovertemplate=f"{name}, step %{{x}}: %{{y:.3g}}<extra></extra>",
         )
-    figure.add_vline(x=steps, line={"color": ROLES["neutral"].colour, "width": 1})
+    mark_x(figure, steps, ROLES["neutral"].colour)
     figure.update_xaxes(title="steps", dtick=1, showgrid=False)
     figure.update_yaxes(title="‖A Z A − A‖ / ‖A‖", type="log", exponentformat="power", nticks=6)
     return styled(figure, summaries.pinv_residuals(residuals, steps), height=height)
@@ -100,6 +113,30 @@ def hidden_state_errors(errors: pd.DataFrame, *, height: int = 300) -> go.Figure
     figure.update_xaxes(title="after layer", dtick=1, showgrid=False)
     figure.update_yaxes(title="‖Δh‖F / ‖h‖F", tickformat=".0%", rangemode="tozero")
     return styled(figure, summaries.hidden_state_errors(errors), height=height)
+
+
+def error_against_length(errors: pd.DataFrame, *, height: int = 320) -> go.Figure:
+    """A head's errors against the text's length: lines of `analysis.BlockedErrors` at a fixed m, one a length."""
+    figure = go.Figure()
+    shown = {
+        "frobenius": ("Frobenius", "solid", "circle"),
+        "spectral": ("spectral", "dash", "square"),
+        "output": ("output", "dot", "diamond"),
+    }
+    for column, (name, dash, marker) in shown.items():
+        if errors[column].notna().any():
+            figure.add_scatter(
+                x=errors.num_tokens,
+                y=errors[column],
+                mode="lines+markers",
+                line={"color": ROLES["landmark"].colour, "width": 2, "dash": dash},
+                marker={"symbol": marker, "size": 8},
+                name=name,
+                hovertemplate=f"{name}, n = %{{x:,}}: %{{y:.3%}}<extra></extra>",
+            )
+    landmark_axis(figure, errors.num_tokens, title="tokens n")
+    figure.update_yaxes(title="relative error", tickformat=".0%", rangemode="tozero")
+    return styled(figure, summaries.error_against_length(errors), height=height)
 
 
 def padding_errors(errors: pd.DataFrame, *, height: int = 300) -> go.Figure:

@@ -83,7 +83,7 @@ def _unit_ticks(figure: go.Figure, quantity: str) -> None:
     if not values:
         return
     if quantity == "median":
-        ticks = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10, 60, 600, 3600, 36000, 86400, 864000, 8640000]
+        ticks = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10, 60, 600, 3600, 86400, 864000, 8640000]
     else:
         ticks = [2.0**power for power in range(0, 61, 5)]
     inside = [tick for tick in ticks if min(values) / 10 <= tick <= max(values) * 10]

@@ -22,7 +22,7 @@ from nystrom_demo.figures.scales import (
 from nystrom_demo.figures.style import plain, styled
 from nystrom_demo.figures.words import MEASURES
 
-_MOST_LABELS = 40  # tokens written along an axis; more would overlap
+_MOST_LABELS = 24  # tokens written along an axis; more would overlap
 
 
 def attention_maps(maps: Maps, tokens: Sequence[str] | None = None, *, height: int = 420) -> go.Figure:
@@ -70,6 +70,8 @@ def matrix(
     figure = go.Figure(trace)
     figure.update_layout(title=plain(title + _pooling(max(step_rows, step_columns))))
     _square(figure, max(drawn.shape), 1)
+    if max(drawn.shape) > 2 * min(drawn.shape):
+        figure.update_layout(yaxis_scaleanchor=None)  # square cells would leave a long matrix a thread
     return styled(figure, summaries.matrix(values, title), height=height)
 
 
@@ -115,7 +117,7 @@ def mosaic(
         layer, head = chosen
         frame = {"line": {"color": ROLES["landmark"].colour, "width": 3}}
         figure.add_shape(type="rect", x0=head - 0.5, x1=head + 0.5, y0=layer - 0.5, y1=layer + 0.5, **frame)
-    figure.update_xaxes(title="head", dtick=1, showgrid=False)
+    figure.update_xaxes(title="head", dtick=1, showgrid=False, constrain="domain")
     figure.update_yaxes(title="layer", dtick=1, showgrid=False)
     figure.update_yaxes(autorange="reversed", scaleanchor="x", constrain="domain")
     return styled(figure, summaries.mosaic(errors, measure), height=height)
@@ -146,11 +148,13 @@ def _heat(values, rows, columns, scale, low: float, high: float, colorbar: dict 
 
 def _square(figure: go.Figure, size: int, panels: int) -> None:
     """Square cells, the first row on top, every token written where they all fit."""
-    for panel in range(1, panels + 1):
-        where = {} if panels == 1 else {"row": 1, "col": panel}
-        anchor = "x" if panel == 1 else f"x{panel}"
-        figure.update_yaxes(autorange="reversed", scaleanchor=anchor, constrain="domain", **where)
-        figure.update_xaxes(constrain="domain", **where)
+    figure.update_yaxes(autorange="reversed", constrain="domain")
+    figure.update_xaxes(constrain="domain")
+    figure.update_layout(yaxis_scaleanchor="x")
+    if panels > 1:  # all panels zoom together
+        figure.update_xaxes(matches="x")
+        figure.update_yaxes(matches="y")
+        figure.update_layout(xaxis_matches=None, yaxis_matches=None)
     every = {"dtick": 1} if size <= _MOST_LABELS else {"nticks": 9}
     figure.update_xaxes(showgrid=False, **every)
     figure.update_yaxes(showgrid=False, **every)

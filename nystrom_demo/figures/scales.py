@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nystrom_demo.analysis import Maps
-from nystrom_demo.figures.roles import DIVERGING, ROLES, SEQUENTIAL, colour_at
+from nystrom_demo.figures.roles import DIVERGING, ROLES, SEQUENTIAL, blend, colour_at
 
 MAX_CELLS = 256  # a side of a drawn matrix: a plotly heat map of more cells takes seconds to appear
 _STEPS = 32
@@ -27,7 +27,7 @@ def weight_limits(*matrices: np.ndarray) -> WeightLimits:
 
 
 def weight_scale(limits: WeightLimits) -> Scale:
-    """The sequential scale from zero to the highest weight; below zero the colour of negative entries.
+    """The sequential scale from zero to the highest weight, and below zero a red that grows with the entry's size.
 
     Colours follow the square root of the weight, so that the many small weights can be told apart; the numbers at the
     colour bar stay true.
@@ -35,10 +35,16 @@ def weight_scale(limits: WeightLimits) -> Scale:
     span = limits.high - limits.low
     zero = -limits.low / span
     shares = [i / (_STEPS - 1) for i in range(_STEPS)]
-    scale = [(zero + (1 - zero) * share**2, colour_at(SEQUENTIAL, share)) for share in shares]
-    if zero > 0:
-        scale = [(0.0, ROLES["negative"].colour), (zero, ROLES["negative"].colour), *scale]
-    return [(min(place, 1.0), colour) for place, colour in scale]
+    scale = [(min(1.0, zero + (1 - zero) * share**2), colour_at(SEQUENTIAL, share)) for share in shares]
+    if zero == 0:
+        return scale
+    below = [(zero * (1 - share), _negative_colour(-limits.low * share / limits.high)) for share in reversed(shares)]
+    return below + scale
+
+
+def _negative_colour(share: float) -> str:
+    """Red by the square root of its share of the highest weight; even the least is told from zero."""
+    return blend(SEQUENTIAL[0], ROLES["negative"].colour, min(1.0, 0.3 + 0.7 * share**0.5))
 
 
 def difference_scale() -> Scale:

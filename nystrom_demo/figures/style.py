@@ -1,5 +1,6 @@
 """What every plotly figure here has in common: no ground of its own, one grey that reads on light and dark pages."""
 
+import math
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
@@ -32,10 +33,22 @@ def summary_of(figure: go.Figure) -> str:
 
 
 def landmark_axis(figure: go.Figure, landmarks: Sequence[int], title: str = "landmarks m") -> None:
-    """A logarithmic x axis ticked at the numbers of landmarks themselves."""
-    figure.update_xaxes(
-        type="log", title=title, tickvals=list(landmarks), ticktext=[str(m) for m in landmarks], showgrid=False
-    )
+    """A logarithmic x axis ticked at the numbers of landmarks themselves, where a number has room before the next."""
+    landmarks = list(landmarks)
+    followed = zip(landmarks, [*landmarks[1:], math.inf], strict=True)
+    ticks = [m for m, following in followed if following >= 1.4 * m]
+    names = [str(m) for m in ticks]
+    figure.update_xaxes(type="log", title=title, tickvals=ticks, ticktext=names, tickangle=0, showgrid=False)
+
+
+def mark_x(figure: go.Figure, x: float, colour: str, text: str = "", *, log: bool = False, dash: str = "solid") -> None:
+    """A vertical line at x with a word at its top. On a logarithmic axis plotly wants the word's place as log10 x."""
+    figure.add_vline(x=x, line={"color": colour, "width": 1.5, "dash": dash})
+    if text:
+        place = math.log10(x) if log else x
+        figure.add_annotation(
+            x=place, y=1, xref="x", yref="paper", text=text, showarrow=False, xanchor="left", yanchor="top", xshift=4
+        )
 
 
 def plain(text: str, length: int = 60) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from nystrom_demo.analysis import HeadFactors, Maps
 from nystrom_demo.benchmark import Measurement, crossover, law_of
-from nystrom_demo.figures.words import MEASURES, duration, memory, number, percent
+from nystrom_demo.figures.words import SPOKEN, duration, memory, number, percent
 
 
 def attention_maps(maps: Maps) -> str:
@@ -44,7 +44,7 @@ def factors(head_factors: HeadFactors) -> str:
 def mosaic(errors: pd.DataFrame, measure: str) -> str:
     best, worst = errors.loc[errors[measure].idxmin()], errors.loc[errors[measure].idxmax()]
     return (
-        f"Of {len(errors)} heads, {MEASURES[measure]} is least in layer {best.layer:.0f}, head {best['head']:.0f} "
+        f"Of {len(errors)} heads, the {SPOKEN[measure]} is least in layer {best.layer:.0f}, head {best['head']:.0f} "
         f"({number(best[measure])}) and greatest in layer {worst.layer:.0f}, head {worst['head']:.0f} "
         f"({number(worst[measure])}); the median is {number(errors[measure].median())}."
     )
@@ -53,8 +53,8 @@ def mosaic(errors: pd.DataFrame, measure: str) -> str:
 def error_against_landmarks(errors: pd.DataFrame, measure: str) -> str:
     first, last = errors.iloc[0], errors.iloc[-1]
     sentence = (
-        f"From m = {first.num_landmarks:.0f} to {last.num_landmarks:.0f} landmarks the error of "
-        f"{MEASURES[measure]} goes from {percent(first[measure])} to {percent(last[measure])}"
+        f"From m = {first.num_landmarks:.0f} to {last.num_landmarks:.0f} landmarks the "
+        f"{SPOKEN[measure]} goes from {percent(first[measure])} to {percent(last[measure])}"
     )
     best = f"best_{measure}"
     if best not in errors:
@@ -74,7 +74,7 @@ def singular_values(values: pd.DataFrame, num_landmarks: int | None = None) -> s
 def pinv_residuals(residuals: pd.DataFrame, steps: int) -> str:
     at = residuals[residuals.step == steps].set_index("first_estimate").residual
     said = ", ".join(f"{number(value)} ({name})" for name, value in at.items())
-    return f"After {steps} steps the residual ‖A Z A − A‖/‖A‖ of the pseudo-inverse is {said}."
+    return f"After {steps} steps the relative residual of the pseudo-inverse is {said}."
 
 
 def hidden_state_errors(errors: pd.DataFrame) -> str:
@@ -83,6 +83,15 @@ def hidden_state_errors(errors: pd.DataFrame) -> str:
     return (
         f"After {len(after)} layers over landmarks the hidden states are {percent(after.accumulated.iloc[-1])} away "
         f"from the exact ones; alone, layer {worst.layer:.0f} adds most ({percent(worst.local)})."
+    )
+
+
+def error_against_length(errors: pd.DataFrame) -> str:
+    first, last = errors.iloc[0], errors.iloc[-1]
+    return (
+        f"From {first.num_tokens:,.0f} to {last.num_tokens:,.0f} tokens the relative Frobenius error goes from "
+        f"{percent(first.frobenius)} to {percent(last.frobenius)} and that of the output from {percent(first.output)} "
+        f"to {percent(last.output)}."
     )
 
 

@@ -11,6 +11,15 @@ MEASURES = {
 }
 
 
+SPOKEN = {
+    "frobenius": "relative Frobenius error",
+    "spectral": "relative spectral error",
+    "output": "relative error of the output",
+    "negative": "number of negative entries",
+    "row_sum_error": "largest distance of a row's sum from one",
+}
+
+
 def number(value: float, *, sign: bool = False) -> str:
     """Three significant digits, with a true minus sign."""
     return f"{float(value):{'+' if sign else ''}.3g}".replace("-", "−")
@@ -25,7 +34,7 @@ def percent(share: float) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds in the unit that fits, microseconds to days."""
-    for unit, size in (("days", 86400), ("h", 3600), ("min", 60), ("s", 1), ("ms", 1e-3)):
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1), ("ms", 1e-3)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds * 1e6:.3g} µs"

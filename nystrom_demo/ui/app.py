@@ -109,7 +109,8 @@ def _wire(
         )
         if refresh.then:
             fn, inputs, outputs = refresh.then
-            refreshed.then(fn, inputs, outputs, show_progress="minimal", api_visibility="private")
+            later = refreshed.then(fn, inputs, outputs, show_progress="hidden", api_visibility="private")
+            mark.change(None, cancels=[later], api_visibility="private")  # what it shows would be out of date
 
 
 def stamp(max_tokens: int, *args: Any) -> tuple[Any, ...]:

@@ -1,15 +1,231 @@
-"""Time: what exact and landmark attention cost on this device as the text grows."""
+"""Time: what exact and landmark attention cost on this device as the text grows, measured point by point."""
+
+import time
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Any, NamedTuple
 
 import gradio as gr
+import torch
 
+from nystrom_demo.benchmark import METHODS, Measurement, PowerLaw, crossover, law_of, time_attention, to_frame
+from nystrom_demo.benchmark.sweep import DEFAULT_METHODS
 from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.figures.growth import timing
+from nystrom_demo.figures.words import duration, memory
+from nystrom_demo.serving.validation import check_choice, check_integer, check_list, check_number
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
+from nystrom_demo.ui.figure_slot import emptied, figure_slot, filled, note
+
+LENGTHS = tuple(2**power for power in range(8, 18))
+FAR = 1_000_000
+MAX_LANDMARKS = 1_024
+SECONDS_BETWEEN_DRAWINGS = 0.7
+SCOPES = (("attention alone", "attention"), ("a whole model", "model"))
+PASSES = (("forward", "forward"), ("forward and backward", "backward"))
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+EXACT_METHOD, LANDMARK_METHOD = "softmax (SDPA)", "landmarks"
+DOWNLOAD = """(csv) => {
+  if (!csv) return;
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([csv], {type: 'text/csv'}));
+  link.download = 'attention-time.csv';
+  link.click();
+  URL.revokeObjectURL(link.href);
+}"""
+
+
+class Workbench(NamedTuple):
+    """What the visitor asks to have measured, as a handler gets it."""
+
+    methods: list[str]
+    longest: int
+    scope: str
+    passes: str
+    heads: int
+    head_dim: int
+    batch: int
+    layers: int
+    dtype: str
+    repeats: int
+    budget: float
+
+    def checked(self) -> "Workbench":
+        """The same with every value in its range. ValueError, in one sentence, for one that is not."""
+        return Workbench(
+            check_list("methods", self.methods, 1, len(METHODS), lambda name, x: check_choice(name, x, list(METHODS))),
+            check_choice("longest text", self.longest, LENGTHS),
+            check_choice("what is measured", self.scope, [name for _, name in SCOPES]),
+            check_choice("passes", self.passes, [name for _, name in PASSES]),
+            check_integer("heads", self.heads, 1, 32),
+            check_integer("numbers a head", self.head_dim, 8, 256),
+            check_integer("batch", self.batch, 1, 32),
+            check_integer("layers", self.layers, 1, 24),
+            check_choice("numbers' format", self.dtype, list(DTYPES)),
+            check_integer("repeats", self.repeats, 1, 20),
+            check_number("seconds a point", self.budget, 0.1, 20),
+        )
 
 
 def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
-    shown = gr.HTML(elem_id="time-shown")
-    return Refresh(takes_bench(show), bench.inputs, [shown])
+    """The tab's components and its own events; it measures only when asked."""
+    lead = gr.HTML(elem_id="time-lead")
+    methods = gr.CheckboxGroup(
+        list(DEFAULT_METHODS), value=list(DEFAULT_METHODS), label="Ways to attend", elem_id="time-methods"
+    )
+    inputs = [methods, *_build_fields()]
+    with gr.Row(elem_classes="controls"):
+        start = gr.Button("Measure", elem_id="time-start", scale=0, min_width=140)
+        stop = gr.Button("Stop", elem_id="time-stop", scale=0, min_width=90, visible=False)
+        download = gr.Button("Download CSV", elem_id="time-download", scale=0, min_width=140, visible=False)
+    words = gr.HTML(elem_id="time-words")
+    with gr.Row(elem_classes="figures"):
+        clock = figure_slot("Time of one call against n", "time-clock")
+        gauge = figure_slot("Peak memory of one call against n", "time-memory")
+    table = gr.HTML(elem_id="time-table")
+    csv = gr.Textbox(visible="hidden", label="CSV", elem_id="time-csv")
+
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    running = start.click(
+        takes_bench(measure),
+        [*bench.inputs, *inputs],
+        [words, *clock, *gauge, table, csv, start, stop, download],
+        **quiet,
+    )
+    stop.click(stopped, csv, [start, stop, download], cancels=[running], queue=False, **quiet)
+    download.click(None, csv, js=DOWNLOAD, api_visibility="private")
+    return Refresh(takes_bench(introduce), bench.inputs, [lead])
 
 
-def show(values: BenchValues) -> str:
-    return f"{values.num_landmarks}"
+def _build_fields() -> list[gr.components.Component]:
+    """The fields of `Workbench` after its methods."""
+    with gr.Row(elem_classes="fields"):
+        longest = gr.Dropdown(
+            [(f"{n:,} tokens", n) for n in LENGTHS[2:]], value=16_384, label="Longest text", elem_id="time-longest"
+        )
+        scope = gr.Dropdown(list(SCOPES), value="attention", label="Measure", elem_id="time-scope")
+        passes = gr.Dropdown(list(PASSES), value="forward", label="Pass", elem_id="time-passes")
+        dtype = gr.Dropdown(list(DTYPES), value="float32", label="Numbers", elem_id="time-dtype")
+    with gr.Row(elem_classes="fields"):
+        heads = gr.Number(12, label="Heads", precision=0, minimum=1, maximum=32, elem_id="time-heads")
+        head_dim = gr.Number(64, label="Numbers a head", precision=0, minimum=8, maximum=256, elem_id="time-head-dim")
+        batch = gr.Number(1, label="Batch", precision=0, minimum=1, maximum=32, elem_id="time-batch")
+        layers = gr.Number(4, label="Layers of the model", precision=0, minimum=1, maximum=24, elem_id="time-layers")
+        repeats = gr.Number(5, label="Repeats", precision=0, minimum=1, maximum=20, elem_id="time-repeats")
+        budget = gr.Number(2, label="Seconds a point", minimum=0.1, maximum=20, elem_id="time-budget")
+    return [longest, scope, passes, heads, head_dim, batch, layers, dtype, repeats, budget]
+
+
+def introduce(values: BenchValues) -> str:
+    """What a measurement would be about."""
+    m = landmarks_to_time(values)
+    return (
+        f'<p class="prose-line">The same attention at growing n, on {escape(device_name(values.device))}: exact, and '
+        f"over {m:,} landmark{'s' if m > 1 else ''}, as set on the bench. A way that would exceed the seconds a point "
+        "stops there, and its law goes on dotted.</p>"
+    )
+
+
+def landmarks_to_time(values: BenchValues) -> int:
+    return max(1, min(int(values.num_landmarks), MAX_LANDMARKS))
+
+
+def device_name(device: str) -> str:
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} CPU threads" if device == "cpu" else device
+
+
+def stopped(csv: str) -> tuple[Any, Any, Any]:
+    """The buttons as before the measurement; the download as soon as there is something."""
+    return gr.update(interactive=True), gr.update(visible=False), gr.update(visible=bool(csv))
+
+
+def measure(values: BenchValues, *asked: Any) -> Iterator[tuple[Any, ...]]:
+    """(words, clock, its note, memory, its note, table, csv, start, stop, download) as points come in."""
+    work = Workbench(*asked).checked()
+    busy = gr.update(interactive=False), gr.update(visible=True), gr.update(visible=False)
+    yield note("Measuring …"), *emptied(), *emptied(), "", "", *busy
+    points: list[Measurement] = []
+    drawn = 0.0
+    for point in sweep(values, work):
+        points.append(point)
+        if time.monotonic() - drawn > SECONDS_BETWEEN_DRAWINGS:
+            drawn = time.monotonic()
+            yield *drawing(points), "", *busy
+    csv = to_frame(points).to_csv(index=False)
+    yield *drawing(points, until=FAR), csv, *stopped(csv)
+
+
+def sweep(values: BenchValues, work: Workbench) -> Iterator[Measurement]:
+    """The measurements that the visitor asked for, shorter texts first."""
+    return time_attention(
+        [n for n in LENGTHS if n <= work.longest],
+        num_landmarks=landmarks_to_time(values),
+        methods=[name for name in METHODS if name in work.methods],
+        heads=work.heads,
+        head_dim=work.head_dim,
+        batch=work.batch,
+        num_layers=work.layers if work.scope == "model" else 0,
+        dtype=DTYPES[work.dtype],
+        device=values.device,
+        backward=work.passes == "backward",
+        repeats=work.repeats,
+        budget_seconds=work.budget,
+    )
+
+
+def drawing(points: Sequence[Measurement], until: int | None = None) -> tuple[Any, ...]:
+    """Words, both figures with their notes, and the table."""
+    clock = filled(timing(points, until=until))
+    known = any(point.peak_bytes for point in points)
+    gauge = filled(timing(points, "peak_bytes", until=until)) if known else emptied()
+    return in_words(points), *clock, *gauge, table_of(points)
+
+
+def in_words(points: Sequence[Measurement]) -> str:
+    """Where landmarks overtake exact attention and what a million tokens would cost, by the fitted laws."""
+    exact, landmark = (law_of(points, name) for name in (EXACT_METHOD, LANDMARK_METHOD))
+    if exact is None or landmark is None:
+        return note("Two points of exact attention and of landmarks make a law.")
+    far = (
+        f"By their laws {FAR:,} tokens would take {duration(exact.at(FAR))} exactly (n^{exact.exponent:.2f}) and "
+        f"{duration(landmark.at(FAR))} over landmarks (n^{landmark.exponent:.2f})."
+    )
+    return f'<p class="verdict">{escape(_meeting(exact, landmark, points))} {escape(far)}</p>'
+
+
+def _meeting(exact: PowerLaw, landmark: PowerLaw, points: Sequence[Measurement]) -> str:
+    n = crossover(exact, landmark)
+    first, last = min(point.n for point in points), max(point.n for point in points)
+    if n is None or exact.exponent <= landmark.exponent:
+        return "So far exact attention grows no faster than landmarks."
+    if n < first:
+        return f"Landmarks cost less at every length measured, from n = {first:,} on."
+    if n > last:
+        return f"Landmarks cost more up to n = {last:,}; by the laws they cost less from about n = {n:,.0f} on."
+    return f"Landmarks cost less from about n = {n:,.0f} on."
+
+
+def table_of(points: Sequence[Measurement]) -> str:
+    """A row a length, a column a way: median time and peak memory; by law in italics."""
+    methods = list(dict.fromkeys(point.method for point in points))
+    cells = {(point.method, point.n): point for point in points}
+    head = "".join(f"<th>{escape(method)}</th>" for method in methods)
+    rows = "".join(
+        f"<tr><td>{n:,}</td>{''.join(_cell(cells.get((method, n))) for method in methods)}</tr>"
+        for n in sorted({point.n for point in points})
+    )
+    return (
+        '<div class="table" tabindex="0" role="region" aria-label="Measurements"><table>'
+        f"<thead><tr><th>tokens n</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _cell(point: Measurement | None) -> str:
+    if point is None or not point.seconds:
+        return f'<td title="{escape(point.note) if point else ""}">–</td>'
+    said = duration(point.median) + (f", {memory(point.peak_bytes)}" if point.peak_bytes else "")
+    if point.extrapolated:
+        return f'<td title="{escape(point.note)}"><i>{said}</i></td>'
+    return f"<td>{said}</td>"

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from nystrom_demo.convolution import add_band_convolution
+
 PINV_ITERATIONS = 6
 
 
@@ -228,12 +230,17 @@ def nystrom_attention(
 
 
 def depthwise_convolution(
-    v: torch.Tensor, weight: torch.Tensor, key_padding_mask: torch.Tensor | None = None
+    v: torch.Tensor,
+    weight: torch.Tensor,
+    key_padding_mask: torch.Tensor | None = None,
+    *,
+    add_to: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The residual that landmark attention adds (section 3.4): each head's v convolved along the sequence.
 
     v is (batch, heads, seq, head_dim), weight is (heads, 1, kernel, 1) with kernel odd, one filter a head, shared by
-    its channels; zeros stand before the start, after the end, and at padding. Returns v's shape.
+    its channels; zeros stand before the start, after the end, and at padding. Returns v's shape. With `add_to`,
+    of that shape, the sum of both, in one pass.
     """
     check_inputs(v, v, v, key_padding_mask)
     heads, _, kernel, _ = weight.shape
@@ -244,7 +251,10 @@ def depthwise_convolution(
         )
     if key_padding_mask is not None:
         v = v.masked_fill(~key_padding_mask[:, None, :, None], 0)
-    return F.conv2d(v, weight, padding=(kernel // 2, 0), groups=heads)
+    if v.device.type == "cpu":
+        return add_band_convolution(add_to, v, weight)
+    convolved = F.conv2d(v, weight, padding=(kernel // 2, 0), groups=heads)
+    return convolved if add_to is None else add_to + convolved
 
 
 def check_inputs(

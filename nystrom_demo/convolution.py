@@ -1,0 +1,98 @@
+"""A depthwise convolution along the sequence as products with banded Toeplitz matrices, for long texts on a CPU.
+
+Each head has one filter of `kernel` taps, shared by its channels. A block of BLOCK outputs needs BLOCK + kernel − 1
+inputs, and is their product with a (BLOCK, BLOCK + kernel − 1) matrix that has the filter on its diagonals. Some of the
+multiplications are by zero, but a matrix product runs near a processor's peak, where `conv2d` with as many groups as
+heads does not. Heads follow one another, so that what is held beside the result is of the size of one head.
+
+The gradients are of the same kind. That of the filter is not left to `conv2d` for a second reason: torch 2.13's
+float32 gradient on a CPU is wrong by a tenth and more where the kernel is longer than 64 (float64 is right).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch.autograd.function import once_differentiable
+
+BLOCK = 32  # shorter blocks multiply less by zero, longer ones make better products; measured between 16 and 128
+
+
+def add_band_convolution(residual: torch.Tensor | None, v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """The residual plus the convolution of v, both (batch, heads, seq, head_dim); None adds nothing.
+
+    weight is (heads, 1, kernel, 1) with kernel odd. Zeros stand before the start and after the end. The result has the
+    strides of the residual.
+    """
+    return _AddBandConvolution.apply(residual, v, weight.to(v.dtype))  # under autocast v is narrower than its filter
+
+
+class _AddBandConvolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, residual: torch.Tensor | None, v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(v, weight)
+        return _add_products(residual, v, weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        v, weight = ctx.saved_tensors
+        needs_residual, needs_v, needs_weight = ctx.needs_input_grad
+        # An output's gradient goes back to the inputs it came from: the same convolution with the filter turned round.
+        return (
+            grad if needs_residual else None,
+            _add_products(None, grad, weight.flip(2)) if needs_v else None,
+            _weight_gradient(grad, v, weight) if needs_weight else None,
+        )
+
+
+def _add_products(residual: torch.Tensor | None, v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """The convolution of v, added to the residual where there is one."""
+    batch, heads, seq, head_dim = v.shape
+    kernel = weight.shape[2]
+    band = _band_matrices(weight)  # (heads, BLOCK, BLOCK + kernel - 1)
+    padded, windows = _padded_rows(v, kernel)  # one head's inputs, and their overlapping windows
+    output = torch.empty_like(v if residual is None else residual)
+    for head in range(heads):
+        padded[:, kernel // 2 : kernel // 2 + seq] = v[:, head]
+        products = torch.bmm(band[head].expand(len(windows), -1, -1), windows)  # (batch * blocks, BLOCK, head_dim)
+        rows = products.view(batch, -1, head_dim)[:, :seq]
+        output[:, head] = rows if residual is None else rows + residual[:, head]
+    return output
+
+
+def _weight_gradient(grad: torch.Tensor, v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Tap t of a head: the sum of grad[row] · v[row + t − kernel // 2] over rows, channels and batch."""
+    seq, kernel = v.shape[2], weight.shape[2]
+    padded, windows = _padded_rows(v, kernel)
+    grad_rows = torch.zeros_like(padded)
+    grad_blocks = grad_rows.view(len(windows), BLOCK, -1)
+    sums = []
+    for head in range(v.shape[1]):
+        padded[:, kernel // 2 : kernel // 2 + seq] = v[:, head]
+        grad_rows[:, :seq] = grad[:, head]
+        sums.append(torch.bmm(grad_blocks, windows.mT).sum(0))  # the gradient of the band matrix
+    taps = torch.arange(BLOCK, device=v.device)[:, None] + torch.arange(kernel, device=v.device)  # (BLOCK, kernel)
+    return torch.stack(sums).gather(2, taps.expand(len(sums), -1, -1)).sum(1)[:, None, :, None]
+
+
+def _band_matrices(weight: torch.Tensor) -> torch.Tensor:
+    """(heads, BLOCK, BLOCK + kernel − 1): row i has the filter from column i on, and zeros around it."""
+    kernel = weight.shape[2]
+    filters = F.pad(weight[:, 0, :, 0], (0, BLOCK))  # (heads, kernel + BLOCK), laid one after another they shift by one
+    return (
+        filters.repeat(1, BLOCK)
+        .view(-1, BLOCK * (kernel + BLOCK))[:, : BLOCK * (kernel + BLOCK - 1)]
+        .unflatten(1, (BLOCK, -1))
+    )
+
+
+def _padded_rows(v: torch.Tensor, kernel: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Zeros for one head's inputs, (batch, rows, head_dim), and their windows (batch * rows / BLOCK, width, head_dim).
+
+    The windows are views that overlap. A row of the batch fills whole blocks and ends with at least kernel − 1 zeros,
+    so that one product serves the whole batch: no window of a row's outputs reaches into the next row's inputs.
+    """
+    batch, _, seq, head_dim = v.shape
+    rows = -(-(seq + kernel - 1) // BLOCK) * BLOCK
+    flat = v.new_zeros(batch * rows + kernel - 1, head_dim)
+    windows = flat.unfold(0, BLOCK + kernel - 1, BLOCK).mT  # (batch * rows / BLOCK, BLOCK + kernel - 1, head_dim)
+    return flat[: batch * rows].view(batch, rows, head_dim), windows

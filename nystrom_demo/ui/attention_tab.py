@@ -9,6 +9,7 @@ import gradio as gr
 import torch
 
 from nystrom_demo.analysis import LayerInputs, collect_layers, head_errors
+from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
 from nystrom_demo.ui.viewer import ShownToken, head_payload, head_viewer, mosaic, mosaic_payload, shown_tokens
@@ -122,7 +123,7 @@ def show_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) 
         return None
     settings = values.settings()
     errors = head_errors(text.layers, settings, spectral=False)
-    m = text.num_tokens if settings.implementation != "nystrom" else min(settings.num_landmarks, text.num_tokens)
+    m = landmarks_of(settings, text.num_tokens)
     return mosaic_payload(errors, text.shape, nearest_head(text, layer, head), text.num_tokens, m)
 
 

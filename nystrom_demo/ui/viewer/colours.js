@@ -30,8 +30,8 @@ function scalesOf(palette) {
   const towards = (colour) => [ground, colour, mix(colour, ink, 0.35)];
   const roles = palette.roles;
   return {
-    weight: colourTable(isDark() ? palette.sequential : [...palette.sequential].reverse()),
-    difference: colourTable(palette.diverging),
+    weight: colourTable(isDark() ? palette.sequential : ['#ffffff', ...[...palette.sequential].reverse()]),
+    difference: colourTable(isDark() ? darkDiverging(palette.diverging, ground) : palette.diverging),
     negative: channelsPacked(roles.negative),
     kernel_1: colourTable(towards(roles.kernel_1)),
     kernel_3: colourTable(towards(roles.kernel_3)),
@@ -39,6 +39,12 @@ function scalesOf(palette) {
     ground: channelsPacked(ground),
     faded: channelsPacked(mix(ground, roles.neutral, 0.12)),
   };
+}
+
+/** The diverging scale for a dark page: zero is the ground, and both ends grow lighter from it. */
+function darkDiverging(stops, ground) {
+  const half = (stops.length - 1) / 2;
+  return [...stops.slice(1, half).reverse(), ground, ...stops.slice(half + 1, -1).reverse()];
 }
 
 function mix(low, high, share) {

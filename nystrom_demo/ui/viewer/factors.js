@@ -1,13 +1,13 @@
 // The landmark map as the product of its factors, drawn to scale: map = kernel_1 · kernel_2⁺ · kernel_3.
 
 const FACTORS = ['product', 'kernel_1', 'kernel_2', 'kernel_3'];
-const FACTOR_GAP = 26; // room for = and ·
+const FACTOR_GAP = 20; // room for = and ·
 const LEAST_SIDE = 10;
 
 /** Sizes in CSS pixels, to scale: the map's side is n, a factor's short side m. */
 function factorSizes(width, share) {
   const room = width - 3 * FACTOR_GAP - 8;
-  const side = Math.min(260, Math.floor(room / (2 + 2 * share)));
+  const side = Math.min(300, Math.floor(room / (2 + 2 * share)));
   const short = Math.max(LEAST_SIDE, Math.round(side * share));
   return {
     product: [side, side],

@@ -46,7 +46,7 @@ function colourValues(panel, values, colour, negative) {
     const share = top > 0 ? Math.sqrt(Math.abs(values[t]) / top) : 0;
     const alpha = Math.round(share * 150).toString(16).padStart(2, '0');
     span.style.backgroundColor = `${values[t] < 0 ? negative : colour}${alpha}`;
-    span.title = printed(values[t]);
+    span.title = printed(values[t], cellDecimals(values.length));
   });
 }
 

@@ -70,7 +70,8 @@ function drawLabels(context, plot, view) {
   context.textBaseline = 'middle';
   for (const way of ['row', 'column']) {
     const start = Math.floor(shown[way]);
-    for (let group = Math.ceil(start / step) * step; group < shown[way] + shown.span; group += step) {
+    for (let group = start; group < shown[way] + shown.span && group < axis.size; group++) {
+      if (step > 1 && group > 0 && (group + 1) % step) continue;
       const place = (group + 0.5 - shown[way]) * cell;
       if (place < 0 || place > plot.side) continue;
       context.fillStyle = colours.quiet;
@@ -81,8 +82,8 @@ function drawLabels(context, plot, view) {
   context.fillStyle = colours.quiet;
   context.font = `10px ${view.fonts.text}`;
   context.textAlign = 'right';
-  context.fillText('read →', GUTTER.left - 6, GUTTER.top - 20);
-  context.fillText('reads ↓', GUTTER.left - 6, GUTTER.top - 8);
+  context.fillText('read →', GUTTER.left - 10, GUTTER.top - 22);
+  context.fillText('reads ↓', GUTTER.left - 10, GUTTER.top - 9);
 }
 
 function writeLabel(context, way, label, place) {

@@ -1,5 +1,7 @@
 // The mosaic: a button a head, coloured by its error. Choosing one tells the server, pointing at one does not.
 
+const DEEPEST = 0.86; // of the colour scale: the largest error stays apart from black and white
+
 function makeMosaic(root, palette, choose) {
   const parts = {};
   for (const node of root.querySelectorAll('[data-part]')) parts[node.dataset.part] = node;
@@ -47,30 +49,35 @@ function buildMosaic(mosaic, heads) {
   });
 }
 
+/** Colours and names of all cells. While the errors are being computed the last colours stay, dimmed. */
 function colourMosaic(mosaic) {
   const { value, cells, parts, palette } = mosaic;
   if (!value) return;
   const { weight } = scalesOf(palette);
-  const top = Math.max(...value.heads.map(({ frobenius }) => frobenius ?? 0));
   const known = value.heads[0].frobenius !== null;
+  const top = known ? Math.max(...value.heads.map(({ frobenius }) => frobenius)) : 0;
   value.heads.forEach((line, index) => {
-    const share = top > 0 && known ? line.frobenius / top : 0;
-    const packed = weight[Math.round(share * 0.86 * (TABLE - 1))];
-    const [r, g, b] = [packed & 255, (packed >> 8) & 255, (packed >> 16) & 255];
     const cell = cells[index];
     const chosen = cell.dataset.head === mosaic.chosen;
-    cell.style.backgroundColor = `rgb(${r} ${g} ${b})`;
-    cell.style.color = luminance(r, g, b) > 0.18 ? '#000' : '#fff';
+    if (known) colourCell(cell, weight, top > 0 ? line.frobenius / top : 0);
     cell.textContent = known ? percent(line.frobenius) : '';
     cell.setAttribute('aria-pressed', String(chosen));
     cell.setAttribute('aria-busy', String(!known));
-    cell.setAttribute('aria-label', known ? headInWords(line, value.n) : `Layer ${line.layer + 1}, head ${line.head + 1}`);
+    const name = `Layer ${line.layer + 1}, head ${line.head + 1}`;
+    cell.setAttribute('aria-label', known ? headInWords(line, value.n) : name);
     cell.tabIndex = chosen ? 0 : -1;
   });
   parts.legend.hidden = !known || top === 0;
-  parts.bar.style.background = gradient(weight, (share) => share * 0.86);
+  parts.bar.style.background = gradient(weight, (share) => share * DEEPEST);
   parts.low.textContent = 'error 0 %';
   parts.high.textContent = `${percent(top)} %`;
+}
+
+function colourCell(cell, weight, share) {
+  const packed = weight[Math.round(share * DEEPEST * (TABLE - 1))];
+  const [r, g, b] = [packed & 255, (packed >> 8) & 255, (packed >> 16) & 255];
+  cell.style.backgroundColor = `rgb(${r} ${g} ${b})`;
+  cell.style.color = luminance(r, g, b) > 0.18 ? '#000' : '#fff';
 }
 
 /** Relative luminance of sRGB channels 0 … 255, for a readable text colour. */
@@ -87,7 +94,7 @@ function headInWords(line, n) {
   return (
     `Layer ${line.layer + 1}, head ${line.head + 1}: landmarks miss ${percent(line.frobenius)} % of the map ` +
     `and ${percent(line.output)} % of the output; ${grouped(line.negative)} of ${grouped(n * n)} entries are negative, ` +
-    `rows sum to one within ${line.row_sum_error.toFixed(3)}.`
+    `rows sum to one within ${line.row_sum_error < 0.001 ? 'less than 0.001' : line.row_sum_error.toFixed(3)}.`
   );
 }
 

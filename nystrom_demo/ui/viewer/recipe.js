@@ -1,20 +1,24 @@
 // One cell of the landmark map as a sum over landmarks, with numbers that add up as printed.
 
-const DECIMALS = 5;
 const SHOWN_TERMS = 6;
 
-function printed(value, decimals = DECIMALS) {
+/** Enough decimals to tell cells of a map of n tokens apart: they are 1/n large on average. */
+function cellDecimals(n) {
+  return n < 1000 ? 5 : 7;
+}
+
+function printed(value, decimals) {
   const text = Math.abs(value).toFixed(decimals);
   return value < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
-function printedSigned(value, decimals = DECIMALS) {
+function printedSigned(value, decimals) {
   return Number(Math.abs(value).toFixed(decimals)) !== 0 && value > 0 ? `+${printed(value, decimals)}` : printed(value, decimals);
 }
 
-/** Values rounded to DECIMALS so that they sum to the rounded total: those nearest the next step take up the rest. */
-function roundedToTotal(values, total) {
-  const unit = 10 ** DECIMALS;
+/** Values rounded to `decimals` so that they sum to the rounded total: those nearest the next step take up the rest. */
+function roundedToTotal(values, total, decimals) {
+  const unit = 10 ** decimals;
   const floors = values.map((value) => Math.floor(value * unit));
   let missing = Math.round(total * unit) - sumOf(floors);
   const order = values.map((_, i) => i).sort((a, b) => values[b] * unit - floors[b] - (values[a] * unit - floors[a]));
@@ -27,14 +31,14 @@ function roundedToTotal(values, total) {
 }
 
 /** Lines {landmark, weight, gathered, term} of the largest terms; the last one, landmark null, sums up the others. */
-function recipeLines({ landmark: total, weight, gathered }) {
+function recipeLines({ landmark: total, weight, gathered }, decimals) {
   const terms = Array.from(weight, (value, a) => value * gathered[a]);
   const order = terms.map((_, a) => a).sort((a, b) => Math.abs(terms[b]) - Math.abs(terms[a]));
   const first = order.slice(0, order.length > SHOWN_TERMS + 1 ? SHOWN_TERMS : order.length);
   const lines = first.map((a) => ({ landmark: a, weight: weight[a], gathered: gathered[a], term: terms[a] }));
   const others = order.slice(first.length);
   if (others.length) lines.push({ landmark: null, others: others.length, term: sumOf(others.map((a) => terms[a])) });
-  const rounded = roundedToTotal(lines.map((line) => line.term), total);
+  const rounded = roundedToTotal(lines.map((line) => line.term), total, decimals);
   return lines.map((line, i) => ({ ...line, shown: rounded[i] }));
 }
 
@@ -51,14 +55,15 @@ function drawRecipe(parts, view, onLandmark) {
   }
   const [reader, read] = [axis.groups[cursor.row].label, axis.groups[cursor.column].label];
   parts.recipeTitle.textContent = `How ‹${reader}› comes to read ‹${read}› through landmarks`;
-  parts.recipeTotal.textContent = printed(cell.landmark);
+  const decimals = cellDecimals(head.n);
+  parts.recipeTotal.textContent = printed(cell.landmark, decimals);
   if (head.exact) {
     const note = make('tr', '', make('td', '', 'Each token is its own landmark: the cell is the exact one.'));
     note.firstChild.colSpan = 4;
     parts.recipeBody.replaceChildren(note);
     return;
   }
-  const lines = recipeLines(cell);
+  const lines = recipeLines(cell, decimals);
   const top = Math.max(...lines.map((line) => Math.abs(line.shown)));
   parts.recipeBody.replaceChildren(...lines.map((line) => recipeRow(line, top, view, onLandmark)));
 }
@@ -66,9 +71,10 @@ function drawRecipe(parts, view, onLandmark) {
 function recipeRow(line, top, view, onLandmark) {
   const bar = make('span', line.shown < 0 ? 'bar less' : 'bar');
   bar.style.width = `${top > 0 ? (100 * Math.abs(line.shown)) / top : 0}%`;
-  const term = make('td', 'number term', printedSigned(line.shown));
-  term.dataset.term = line.shown.toFixed(DECIMALS);
-  const barCell = make('td', 'bars', bar);
+  const decimals = cellDecimals(view.head.n);
+  const term = make('td', 'number term', printedSigned(line.shown, decimals));
+  term.dataset.term = line.shown.toFixed(decimals);
+  const barCell = make('td', 'term-bar', bar);
   if (line.landmark === null) {
     const others = make('td', '', `the other ${grouped(line.others)} landmarks together`);
     others.colSpan = 3;
@@ -92,9 +98,8 @@ function recipeRow(line, top, view, onLandmark) {
   return row;
 }
 
-/** "3 · the cat … mat", a landmark's number and the ends of its segment. */
+/** "3 · the cat …", a landmark's number and how its segment begins. */
 function landmarkName({ head }, landmark) {
   const labels = head.tokens.filter((_, t) => head.segments[t] === landmark).map((token) => token.label);
-  const words = labels.length <= 3 ? labels.join(' ') : `${labels[0]} ${labels[1]} … ${labels[labels.length - 1]}`;
-  return `${landmark + 1} · ${words}`;
+  return `${landmark + 1} · ${labels.slice(0, 3).join(' ')}${labels.length > 3 ? ' …' : ''}`;
 }

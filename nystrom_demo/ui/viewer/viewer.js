@@ -43,7 +43,7 @@ function showPayload(view, payload) {
   }
   const sameText = view.head?.text === payload.text;
   view.head = openHead(payload);
-  if (!sameText) Object.assign(view, { hover: null, pinned: null, landmark: 0, token: 0 });
+  if (!sameText) Object.assign(view, { hover: null, pinned: null, pinnedByVisitor: false, landmark: 0, token: 0 });
   view.landmark = Math.min(view.landmark, view.head.m - 1);
   rebuild(view, sameText);
   parts.viewer.dataset.shown = payload.key;
@@ -56,8 +56,8 @@ function rebuild(view, keepWindow = false) {
   view.window = keepWindow && view.window ? inside({ ...view.window, span: Math.min(view.window.span, view.axis.size) }, view.axis) : wholeWindow(view.axis);
   view.grids = makeGrids(head, view.axis, wholeFrame(view.axis), view.options);
   view.rowSumReach = Math.max(1e-9, ...view.axis.groups.map((group) => Math.abs(rowSumOf(head, group) - 1)));
-  if (!view.pinned) view.pinned = view.head.pinned ?? strongestCell(view);
-  view.pinned = within(view.pinned, view.axis);
+  if (!view.pinnedByVisitor) view.pinned = strongestCell(view);
+  view.pinned = view.pinned && within(view.pinned, view.axis);
   view.hover = null;
   writeWords(view);
   fillLens(view);
@@ -73,13 +73,10 @@ function within({ row, column }, axis) {
   return { row: Math.min(row, axis.size - 1), column: Math.min(column, axis.size - 1) };
 }
 
-/** The cell where the two maps differ most, or, where they do not, the largest one. */
-function strongestCell({ grids, head, axis }) {
-  const grid = head.exact ? grids.exact : grids.difference;
-  let best = 0;
-  for (let i = 0; i < grid.length; i++) if (Math.abs(grid[i]) > Math.abs(grid[best])) best = i;
-  const group = (bin) => Math.min(axis.size - 1, Math.floor((bin * axis.size) / grids.size));
-  return { row: group(Math.floor(best / grids.size)), column: group(best % grids.size) };
+/** Where the two maps differ most, held at first so that the page opens with a worked example; null where hidden. */
+function strongestCell({ head, axis }) {
+  const [row, column] = head.strongest.map((token) => axis.of[token]);
+  return row < 0 || column < 0 ? null : { row, column };
 }
 
 /** Pictures and page colours of the current theme. */
@@ -149,11 +146,12 @@ function actionsOf(view) {
     },
     hold(cell) {
       if (!cell) return;
-      view.pinned = same(cell, view.pinned) ? null : { row: cell.row, column: cell.column };
+      view.pinned = view.pinnedByVisitor && same(cell, view.pinned) ? null : { row: cell.row, column: cell.column };
+      view.pinnedByVisitor = true;
       settle(view);
     },
     release() {
-      Object.assign(view, { pinned: null, hover: null });
+      Object.assign(view, { pinned: null, pinnedByVisitor: false, hover: null });
       settle(view);
     },
     moveTo(cell) {

@@ -23,17 +23,23 @@ function writeLegends(view) {
   const { parts, grids, scales, head } = view;
   const zeros = grids.differenceTop === 0;
   parts.weightBar.style.background = gradient(scales.weight, (share) => Math.sqrt(share));
-  parts.weightWords.textContent = `0 to ${printed(grids.top, 3)} and more, one scale for exact and landmark`;
+  parts.weightWords.textContent = `0 to ${rough(grids.top)} and more, one scale for exact and landmark`;
   parts.differenceBar.style.background = gradient(scales.difference, (share) => signedPlace(2 * share - 1));
   parts.differenceWords.textContent = zeros
     ? 'zero everywhere'
-    : `−${printed(grids.differenceTop, 3)} landmarks give less · 0 · landmarks give more +${printed(grids.differenceTop, 3)}`;
+    : `−${rough(grids.differenceTop)} landmarks give less · 0 · landmarks give more +${rough(grids.differenceTop)}`;
+  parts.marksWords.hidden = !view.options.marks || head.exact;
   const notes = [poolingInWords(grids.frame.span, grids.size)];
   if (view.options.hide) notes.push('Special tokens are left out, so the rows shown sum to less than their true sums.');
   if (view.options.merge) notes.push('A word reads with the mean of its pieces’ rows and is read with the sum of their columns.');
   if (view.options.top < 100) notes.push(`In each row only the cells that together hold ${view.options.top} % of the shown exact attention are coloured.`);
   parts.pooling.textContent = notes.filter(Boolean).join(' ');
-  parts.differenceBar.closest('.legend').classList.toggle('zero', zeros || head.exact);
+  parts.differenceBar.closest('.map-legend').classList.toggle('zero', zeros || head.exact);
+}
+
+/** Two significant digits, never in powers of ten. */
+function rough(value) {
+  return String(Number(value.toPrecision(2)));
 }
 
 function signedPlace(value) {
@@ -48,10 +54,11 @@ function writeReadout(view) {
     return;
   }
   const [reader, read] = [axis.groups[cursor.row], axis.groups[cursor.column]];
-  const [exact, landmark] = [cell.exact, cell.landmark].map((value) => Number(value.toFixed(DECIMALS)));
+  const decimals = cellDecimals(head.n);
+  const [exact, landmark] = [cell.exact, cell.landmark].map((value) => Number(value.toFixed(decimals)));
   const number = (name, value, text) => {
     const node = make('b', `number ${name}`, text);
-    node.dataset.value = value.toFixed(DECIMALS);
+    node.dataset.value = value.toFixed(decimals);
     return node;
   };
   parts.readout.replaceChildren(
@@ -59,11 +66,11 @@ function writeReadout(view) {
     ` (${cursor.row + 1}) reads `,
     make('span', 'read', `‹${read.label}›`),
     ` (${cursor.column + 1}): exact `,
-    number('exact', exact, printed(exact)),
+    number('exact', exact, printed(exact, decimals)),
     ', landmarks ',
-    number('landmark', landmark, printed(landmark)),
+    number('landmark', landmark, printed(landmark, decimals)),
     ', difference ',
-    number('difference', landmark - exact, printedSigned(landmark - exact)),
+    number('difference', landmark - exact, printedSigned(landmark - exact, decimals)),
     `. Landmark row sum ${printed(rowSumOf(head, reader), 3)}.`,
     view.hover ? '' : ' Held.',
   );

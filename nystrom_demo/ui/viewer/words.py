@@ -1,5 +1,7 @@
 """What is said about one head's maps, in sentences with live numbers."""
 
+from decimal import Decimal
+
 import torch
 
 from nystrom_demo.analysis import Maps
@@ -24,6 +26,11 @@ def head_words(maps: Maps, layer: int, head: int, num_landmarks: int, labels: li
     }
 
 
+def strongest_cell(maps: Maps) -> tuple[int, int]:
+    """(row, column) where the maps differ most or, where they are the same, of the largest entry."""
+    return _place(maps.difference.abs() if maps.difference.any() else maps.exact)
+
+
 def _lead(maps: Maps, m: int, labels: list[str]) -> str:
     n = len(maps.exact)
     if m == n:
@@ -32,7 +39,7 @@ def _lead(maps: Maps, m: int, labels: list[str]) -> str:
             f"and the difference is zero everywhere."
         )
     error = _norm(maps.difference) / _norm(maps.exact)
-    row, column = _place(maps.difference.abs())
+    row, column = strongest_cell(maps)
     largest = float(maps.difference[row, column])
     return (
         f"{m:,} {'landmark' if m == 1 else 'landmarks'} for {n:,} tokens, about {n / m:.3g} tokens each. "
@@ -51,7 +58,7 @@ def _negative(maps: Maps, m: int) -> str:
         return f"None of the {n * n:,} entries of the landmark map is negative here, though nothing forbids it."
     row, column = _place(-maps.landmark)
     return (
-        f"{count:,} of the {n * n:,} entries of the landmark map ({count / n**2:.1%}) are negative, the lowest "
+        f"{count:,} of the {n * n:,} entries of the landmark map ({_share(count / n**2)}) are negative, the lowest "
         f"{_number(maps.landmark[row, column])}. A softmax has none; the pseudo-inverse of kernel_2 has entries of "
         f"both signs, and so can its product."
     )
@@ -102,6 +109,12 @@ def _norm(matrix: torch.Tensor) -> float:
     return float(torch.linalg.matrix_norm(matrix))
 
 
+def _share(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.001 else f"{share:.3%}"
+
+
 def _number(value: torch.Tensor | float, *, sign: bool = False) -> str:
-    text = f"{float(value):{'+' if sign else ''}.3f}"
-    return text.replace("-", "−")
+    """Three decimals, or two significant digits where those would show little."""
+    value = float(value)
+    digits = f"{value:.3f}" if abs(value) >= 0.01 else f"{Decimal(f'{value:.2g}'):f}"
+    return ("+" if sign and value > 0 else "") + digits.replace("-", "−")

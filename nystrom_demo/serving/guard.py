@@ -245,7 +245,7 @@ class _Exchange:
         if self.status is not None:
             return
         self.status = status
-        body = json.dumps(value).encode()
+        body = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),

@@ -1,0 +1,64 @@
+"""Bytes that a request's tensors will hold at their worst moment beside weights and inputs, from shapes alone.
+
+Each estimate is what the code holds, counted by hand, and a quarter more. `tests/load/memory_estimates.py` measures how
+far it lies above the truth.
+"""
+
+from typing import Any
+
+from nystrom_demo.config import AttentionSettings
+
+FLOAT = 4  # what is looked at is float32 whatever the model's dtype
+MARGIN = 1.25  # for what torch's kernels take for themselves
+
+
+def encoder_bytes(config: Any, batch: int, n: int, settings: AttentionSettings, *, itemsize: int = FLOAT) -> int:
+    """One forward pass of the encoder on `batch` rows of n tokens: the feed-forward or the attention of its last layer,
+    whichever holds more, over the hidden states on the way there."""
+    hidden, heads = batch * n * config.hidden_size, config.num_attention_heads
+    head_dim = config.hidden_size // heads
+    states = ENCODER_STATES * hidden
+    feed_forward = hidden + 2 * batch * n * config.intermediate_size
+    projections = 3 * hidden
+    attention = projections + attention_elements(settings, batch, heads, n, head_dim)
+    ids = 6 * batch * n * 8  # int64 ids, types, positions and masks
+    return int(MARGIN * (itemsize * (states + max(feed_forward, attention)) + ids))
+
+
+def attention_elements(settings: AttentionSettings, batch: int, heads: int, n: int, head_dim: int) -> int:
+    """Numbers that one attention holds beside its q, k and v."""
+    rows = batch * heads
+    m = min(settings.num_landmarks, n) if settings.implementation == "nystrom" else n
+    convolution = CONVOLUTION * rows * n * head_dim
+    if settings.implementation == "eager":
+        return rows * (2 * n * n + n * head_dim)
+    if m == n:
+        return rows * n * head_dim + convolution
+    return rows * (n * head_dim + PSEUDO_INVERSE * m * m) + convolution
+
+
+def masks_bytes(config: Any, num_masks: int) -> int:
+    """The masked-word scores of so many masks: one row of the vocabulary's size each, three times over."""
+    return int(MARGIN * FLOAT * 3 * num_masks * config.vocab_size)
+
+
+def layers_bytes(config: Any, n: int, *, itemsize: int = FLOAT) -> int:
+    """q, k and v of every layer, kept for the maps, with the exact pass that makes them."""
+    kept = 3 * config.num_hidden_layers * n * config.hidden_size * itemsize
+    exact = AttentionSettings(implementation="sdpa")
+    return int(MARGIN * kept) + encoder_bytes(config, 1, n, exact, itemsize=itemsize)
+
+
+def maps_bytes(n: int, m: int) -> int:
+    """The exact and the landmark map of one head, their difference, and the factors."""
+    return int(MARGIN * FLOAT * (3 * n * n + (0 if m >= n else 3 * n * m + PSEUDO_INVERSE * m * m)))
+
+
+def spectrum_bytes(n: int) -> int:
+    """The singular values of one head's map: the map, a copy to work on, and LAPACK's room."""
+    return int(MARGIN * FLOAT * 3 * n * n)
+
+
+ENCODER_STATES = 3  # the word embeddings, the first layer's input, the present layer's input
+CONVOLUTION = 4  # of v's size: the convolution's result and the copies it makes
+PSEUDO_INVERSE = 7  # m × m matrices alive in one step of the iteration

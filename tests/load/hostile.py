@@ -1,0 +1,320 @@
+"""Hostile requests over every route and every input: what the server answers, and whether it lives on.
+
+    python tests/load/hostile.py [--count 5000] [--app small] [--seed 7]
+
+Prints how many requests were refused and accepted, the slowest terminal message, and every breach: a 5xx but 503, a
+trace, path or package name in a refusal, an accepted request without exactly one terminal message within ten seconds
+(of its last step, for a sweep), a dead process. Status 1 when there is a breach. Requests go to 127.0.0.1 only.
+"""
+
+import argparse
+import asyncio
+import collections
+import itertools
+import json
+import random
+import re
+import sys
+import time
+from typing import Any, NamedTuple
+
+import httpx
+from serving_process import running
+
+API = "/gradio_api"
+TERMINAL_SECONDS = 10.0
+SWEEP_SECONDS = 3.0  # a sweep that goes on is read for so long, then cancelled
+AT_ONCE = 8
+LEAK = re.compile(
+    r"Traceback|File \\?\"|site-packages|/usr/|/home/|/root|/tmp|\.py\b|\bgradio\b|\btorch\b|\btransformers\b|uvicorn|"
+    r"starlette|fastapi|pydantic|\bnumpy\b|\bpandas\b|\bhttpx\b"
+)
+TEXTS = (
+    "", " ", "a", "a" * 3_000, "a" * 60_000, "word " * 4_000, "\x00", "a\x1b[31mb", "\u202eabc", "\u2066a\u2069",
+    "e" + "\u0301" * 500, "\ufdfa" * 5_000, "\U0001f469\u200d\U0001f469" * 50, "[MASK]" * 300, "[MASK] [CLS] [SEP] [PAD]",
+    "<script>alert(1)</script>", "{{value}}${value}", "../../etc/passwd", "%s%n", "'; drop table", "\ud7ff", "\uffff",
+    "\u0130" * 999, "ß" * 999, "日本" * 999, "\n" * 999, "0" * 5_000, "NaN", "true", "null", "-1", "1e999",
+)  # fmt: skip
+ODD = (
+    None, True, False, 0, -1, 1, 2, 3, 1.5, -0.0, 1e308, 2**31, 2**53 + 1, 2**64, -(2**70), 10**400, [], {}, [[]], [None],
+    [1, 2], ["a"] * 500, {"path": "/etc/passwd"}, {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
+    {"__type__": "update", "value": 5}, {"value": {"value": {}}}, [[["deep"]]] * 3, "sequence-classification", "words",
+)  # fmt: skip
+RAW = (
+    b'{"data": [NaN]}', b'{"data": [Infinity]}', b'{"data": ["\\ud800"]}', b"\xff\xfe\x00", b"[" * 4_000, b"null", b"[]",
+    b'"text"', b"1" * 5_000, b"{}", b'{"data": null}', b'{"data": {}}', b'{"fn_index": 1e400}', b'{"a":' * 200, b"\x00" * 99,
+    b'{"data": [' + b"0," * 9_000 + b"0]}", b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--x--",
+)  # fmt: skip
+PATHS = (
+    "/", "/config", "/config/", "/health", "/ready", "/monitoring", "/monitoring/summary", "/openapi.json", "/docs",
+    "/static/../../../etc/passwd", "/static/%2e%2e/%2e%2e/x", "/static/" + "a" * 300, "/assets/%00", "/assets/%ff",
+    "/pwa_icon/8000", "/manifest.json", "/robots.txt", "/favicon.ico", "/theme.css", "/login", "/logout", "/svelte/x.js",
+    "/gradio_api/info", "/gradio_api/info/", "/gradio_api/openapi.json", "/gradio_api/app_id", "/gradio_api/token",
+    "/gradio_api/user", "/gradio_api/upload", "/gradio_api/upload_progress", "/gradio_api/component_server",
+    "/gradio_api/file=/etc/passwd", "/gradio_api/file=%2fetc%2fpasswd", "/gradio_api/file=app.py", "/gradio_api/file=" + "b" * 900,
+    "/gradio_api/file=http://127.0.0.1:1/", "/gradio_api/proxy=http://127.0.0.1:1/", "/gradio_api/queue/data",
+    "/gradio_api/queue/data?session_hash=", "/gradio_api/queue/data?session_hash=%00", "/gradio_api/queue/join",
+    "/gradio_api/queue/status", "/gradio_api/reset", "/gradio_api/cancel", "/gradio_api/run/predict", "/gradio_api/run/x",
+    "/gradio_api/call/classify", "/gradio_api/call/x/y", "/gradio_api/call/v2/classify", "/gradio_api/stream/a",
+    "/gradio_api/heartbeat/" + "c" * 80, "/gradio_api/deep_link", "/gradio_api/vibe-code", "/gradio_api/process_recording",
+    "/gradio_api/dev/reload", "/gradio_api/startup-events", "/gradio_api/mcp/sse", "/gradio_api/mcp", "//", "/%", "/?" + "q" * 20_000,
+    "/\u00e9", "/gradio_api/queue/join/", "/GRADIO_API/queue/join", "/.env", "/gradio_api/custom_component/a/b/c/d",
+)  # fmt: skip
+METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT", "BREW")
+WIRE = (
+    b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+    b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n{}",
+    b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", b"GET /" + b"z" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    b"Sec-WebSocket-Version: 13\r\n\r\n",
+)  # fmt: skip
+
+
+class Endpoint(NamedTuple):
+    """One of the page's handlers: its number, its inputs' first values, and its public name if it has one."""
+
+    index: int
+    values: list[Any]
+    name: str | None
+    sweep: bool
+
+
+class Attack:
+    """Draws requests from a seeded generator, sends them, and keeps the score."""
+
+    def __init__(self, url: str, seed: int):
+        self.url, self.random = url, random.Random(seed)
+        self.http = httpx.AsyncClient(base_url=url, timeout=30, limits=httpx.Limits(max_connections=4 * AT_ONCE))
+        self.statuses, self.kinds = collections.Counter(), collections.Counter()
+        self.breaches: list[str] = []
+        self.slowest, self.accepted, self.sessions = 0.0, 0, itertools.count()
+
+    async def find_endpoints(self) -> None:
+        config = (await self.http.get("/config")).json()
+        components = {component["id"]: component["props"].get("value") for component in config["components"]}
+        self.endpoints = [
+            Endpoint(
+                each["id"],
+                [components.get(i) for i in each["inputs"]],
+                each["api_name"] if each["api_visibility"] == "public" else None,
+                each["types"]["generator"],
+            )
+            for each in config["dependencies"]
+            if each["backend_fn"]
+        ]
+
+    async def strike(self) -> None:
+        """One request of a kind drawn at random."""
+        kind = self.random.choices(
+            (self.join, self.call, self.raw_body, self.route, self.wire, self.control), (40, 20, 12, 16, 4, 8)
+        )[0]
+        self.kinds[kind.__name__] += 1
+        try:
+            await asyncio.wait_for(kind(), 60)
+        except TimeoutError:
+            self.breaches.append(f"{kind.__name__}: no answer in 60 s")
+        except httpx.TransportError as error:
+            self.breaches.append(f"{kind.__name__}: {type(error).__name__}")
+
+    def value(self) -> Any:
+        return self.random.choice(TEXTS if self.random.random() < 0.5 else ODD)
+
+    def data(self, values: list[Any]) -> list[Any]:
+        """The handler's first values, one or two of them, or their number, gone wrong."""
+        data = list(values)
+        for _ in range(self.random.randint(0, 2)):
+            if data:
+                data[self.random.randrange(len(data))] = self.value()
+        if self.random.random() < 0.1:
+            data = data[:-1] if self.random.random() < 0.5 else [*data, self.value()]
+        return data
+
+    async def join(self) -> None:
+        endpoint = self.random.choice(self.endpoints)
+        session = f"join{next(self.sessions)}"
+        body = {"fn_index": endpoint.index, "data": self.data(endpoint.values), "session_hash": session}
+        if self.random.random() < 0.25:
+            key = self.random.choice(("fn_index", "session_hash", "event_data", "trigger_id", "batched", "event_id", "data"))
+            body[key] = self.value()
+        path = self.random.choice(("/queue/join", "/queue/join", "/queue/join", "/run/predict"))
+        answer = await self.post(path, body)
+        if body.get("session_hash") != session:
+            return  # its answer, if any, is left unread
+        if answer is not None and answer.status_code == 200 and path == "/queue/join":
+            event = answer.json()["event_id"]
+            await self.read(f"{API}/queue/data?session_hash={session}", endpoint, session, event)
+
+    async def call(self) -> None:
+        public = [endpoint for endpoint in self.endpoints if endpoint.name]
+        endpoint = self.random.choice(public)
+        values = [self.random.choice(("a good text", 2, 5, 0, [64, 128], ["a", "b"])) for _ in endpoint.values]
+        body: dict[str, Any] = {"data": self.data(values)}
+        own = f"call{next(self.sessions)}"
+        if self.random.random() < 0.1:
+            body["session_hash"] = self.random.choice((own, self.value()))
+        answer = await self.post(f"/call/{endpoint.name}", body)
+        if answer is not None and answer.status_code == 200:
+            event = answer.json()["event_id"]
+            session = body.get("session_hash") or event
+            if session not in (event, own):
+                return
+            await self.read(f"{API}/call/{endpoint.name}/{event}", endpoint, session, event)
+
+    async def raw_body(self) -> None:
+        body = self.random.choice(RAW)
+        if self.random.random() < 0.5:
+            endpoint = self.random.choice(self.endpoints)
+            good = json.dumps({"fn_index": endpoint.index, "data": endpoint.values, "session_hash": "raw"}).encode()
+            mutable = bytearray(good)
+            for _ in range(self.random.randint(1, 5)):
+                mutable[self.random.randrange(len(mutable))] = self.random.randrange(256)
+            body = bytes(mutable)
+        path = self.random.choice(("/queue/join", "/cancel", "/reset", "/run/predict", "/call/classify", "/upload"))
+        kind = self.random.choice(("application/json", "text/plain", "multipart/form-data; boundary=x", "", "application/xml"))
+        await self.request("POST", API + path, content=body, headers={"content-type": kind})
+
+    async def route(self) -> None:
+        headers = {}
+        if self.random.random() < 0.2:
+            headers = self.random.choice(
+                ({"origin": "https://evil.example"}, {"origin": "null"}, {"host": "evil.example"}, {"cookie": "a=" + "b" * 5_000},
+                 {"x-forwarded-for": "1.2.3.4, 'x"}, {"accept-language": "\u00e9" * 9}, {"range": "bytes=0-,0-,0-"}, {"x-gradio-user": "app"},)
+            )  # fmt: skip
+        method, path = self.random.choice(METHODS), self.random.choice(PATHS)
+        async with self.http.stream(method, path, headers={k: v.encode("utf-8") for k, v in headers.items()}) as answer:
+            await self.judge(answer, f"{method} {path[:60]}", stream=True)
+
+    async def wire(self) -> None:
+        host, port = self.url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        try:
+            writer.write(self.random.choice(WIRE))
+            await writer.drain()
+            head = await asyncio.wait_for(reader.read(4_096), 5)
+            if match := re.match(rb"HTTP/1\.\d (\d+)", head):
+                self.note(int(match[1]), "wire", head.decode("latin-1").partition("\r\n\r\n")[2])
+        except (TimeoutError, ConnectionError):
+            self.statuses["closed or silent"] += 1
+        finally:
+            writer.close()
+
+    async def control(self) -> None:
+        path = self.random.choice(("/cancel", "/reset", "/heartbeat", "/component_server"))
+        if path == "/heartbeat":
+            address = f"{API}/heartbeat/{self.random.choice(('a', 'b' * 64, 'c%20d', '..', 'e' * 65))}"
+            async with self.http.stream("GET", address) as answer:
+                await self.judge(answer, "heartbeat", stream=True)
+            return
+        body = {"session_hash": self.value(), "fn_index": self.value(), "event_id": self.value(), "component_id": 1}
+        await self.post(path, body | {"fn_name": "load", "data": self.value()})
+
+    async def post(self, path: str, body: Any) -> httpx.Response | None:
+        try:
+            content = json.dumps(body).encode()
+        except ValueError:  # an integer of more digits than Python prints
+            return None
+        return await self.request("POST", API + path, content=content, headers={"content-type": "application/json"})
+
+    async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        answer = await self.http.request(method, path, **options)
+        await self.judge(answer, f"{method} {path[:60]}")
+        return answer
+
+    async def judge(self, answer: httpx.Response, what: str, *, stream: bool = False) -> None:
+        text = ""
+        if answer.status_code >= 400:
+            text = (await answer.aread()).decode("utf-8", "replace") if stream else answer.text
+        self.note(answer.status_code, what, text)
+
+    def note(self, status: int, what: str, text: str) -> None:
+        self.statuses[status] += 1
+        if status >= 500 and status != 503:
+            self.breaches.append(f"{status} from {what}: {text[:200]}")
+        if says_too_much(text):
+            self.breaches.append(f"{status} from {what} says too much: {text[:300]}")
+
+    async def read(self, address: str, endpoint: Endpoint, session: str, event: str) -> None:
+        """Read an accepted request to its end."""
+        self.accepted += 1
+        began = last = time.monotonic()
+        ends, cancelled = 0, False
+        async with self.http.stream("GET", address) as answer:
+            lines, named = answer.aiter_lines(), ""
+            while True:
+                try:
+                    line = await asyncio.wait_for(anext(lines), TERMINAL_SECONDS)
+                except StopAsyncIteration:
+                    break
+                except TimeoutError:
+                    self.breaches.append(f"handler {endpoint.index}: silent for {TERMINAL_SECONDS:.0f} s")
+                    return
+                named = line[7:] if line.startswith("event: ") else named
+                if not line.startswith("data: "):
+                    continue
+                message = json.loads(line[6:])
+                kind = message.get("msg", "") if isinstance(message, dict) and "msg" in message else named
+                if kind in ("process_completed", "complete", "error"):
+                    ends += 1
+                    self.end(endpoint, message, time.monotonic() - last)
+                elif kind in ("process_generating", "generating"):
+                    last = time.monotonic()
+                    if last - began > SWEEP_SECONDS and not cancelled and endpoint.sweep:
+                        cancelled = True
+                        await self.post("/cancel", {"session_hash": session, "fn_index": endpoint.index, "event_id": event})
+        if ends != 1 and not cancelled:
+            self.breaches.append(f"handler {endpoint.index}: {ends} terminal messages")
+
+    def end(self, endpoint: Endpoint, message: Any, seconds: float) -> None:
+        self.slowest = max(self.slowest, seconds)
+        if seconds > TERMINAL_SECONDS:
+            self.breaches.append(f"handler {endpoint.index}: terminal message after {seconds:.1f} s")
+        if not isinstance(message, dict) or message.get("success"):
+            return
+        output = message.get("output", message) if isinstance(message, dict) else message
+        text = json.dumps(output.get("error", output) if isinstance(output, dict) else output, ensure_ascii=False)
+        if says_too_much(text):
+            self.breaches.append(f"handler {endpoint.index} says too much: {text[:300]}")
+
+
+def says_too_much(refusal: str) -> bool:
+    """Whether a refusal is long or holds a trace, a path or a package's name, what it quotes of the request aside."""
+    return len(refusal) > 1_000 or bool(LEAK.search(refusal.partition(", got ")[0]))
+
+
+async def attack(url: str, count: int, seed: int) -> Attack:
+    this = Attack(url, seed)
+    await this.find_endpoints()
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one() -> None:
+        async with slots:
+            await this.strike()
+
+    await asyncio.gather(*(one() for _ in range(count)))
+    await this.http.aclose()
+    return this
+
+
+def main(count: int, program: str, seed: int) -> int:
+    with running(program) as app:
+        before, began = app.resident_mb(), time.monotonic()
+        score = asyncio.run(attack(app.url, count, seed))
+        seconds = time.monotonic() - began
+        alive = app.process.poll() is None and httpx.get(f"{app.url}/health", timeout=5).status_code == 200
+        ready = httpx.get(f"{app.url}/ready", timeout=5).status_code == 200
+        print(f"{count} hostile requests in {seconds:.0f} s: {dict(score.kinds)}")
+        print(f"statuses {dict(score.statuses)}; {score.accepted} accepted, slowest terminal message {score.slowest:.2f} s")
+        print(f"memory {before:.0f} MB before, {app.resident_mb():.0f} MB after; alive {alive}, ready {ready}")
+        print(f"breaches: {len(score.breaches)}", *score.breaches[:20], sep="\n  ")
+    return 0 if alive and ready and not score.breaches else 1
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=5_000)
+    parser.add_argument("--app", choices=("app", "small"), default="app")
+    parser.add_argument("--seed", type=int, default=7)
+    arguments = parser.parse_args()
+    sys.exit(main(arguments.count, arguments.app, arguments.seed))

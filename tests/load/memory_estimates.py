@@ -1,0 +1,87 @@
+"""How far the memory that the server expects a request to take lies above what it takes, over a grid of shapes.
+
+    python tests/load/memory_estimates.py [--full]
+
+Prints estimate / measured peak of each case, and the least and the largest; ends with status 1 outside 1 … 1.5. The
+peak is counted by torch's allocator (`nystrom_demo.benchmark.measure`). Cases of less than a megabyte are left out.
+"""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+
+import torch
+
+from nystrom_demo.analysis import attention_maps, collect_layers
+from nystrom_demo.benchmark.measure import peak_bytes
+from nystrom_demo.config import EXACT, AttentionSettings, NystromformerConfig
+from nystrom_demo.model import NystromformerModel
+from nystrom_demo.serving.estimates import encoder_bytes, layers_bytes, maps_bytes, masks_bytes, spectrum_bytes
+
+LOW, HIGH, LEAST_BYTES = 1.0, 1.5, 2**20
+CPU = torch.device("cpu")
+SHAPES = ((384, 12, 6), (312, 12, 2), (128, 2, 3))  # hidden_size, heads, layers
+VOCABULARY = 30_522
+
+Case = tuple[str, int, Callable[[], object]]
+
+
+def settings_grid(n: int) -> Iterator[AttentionSettings]:
+    yield EXACT
+    for m in (8, 64, 256):
+        if m < n:
+            yield AttentionSettings("nystrom", m)
+    if n <= 1024:
+        yield AttentionSettings("eager")
+
+
+def cases(lengths: tuple[int, ...]) -> Iterator[Case]:
+    for (hidden, heads, layers), n in itertools.product(SHAPES, lengths):
+        config = NystromformerConfig(
+            vocab_size=1000, hidden_size=hidden, num_attention_heads=heads, num_hidden_layers=layers,
+            intermediate_size=4 * hidden, max_position_embeddings=n,
+        )  # fmt: skip
+        model = NystromformerModel(config).eval()
+        for batch, settings in itertools.product((1, 3), settings_grid(n)):
+            ids = torch.randint(3, 1000, (batch, n))
+            name = f"encoder h={hidden} n={n} batch={batch} {settings.implementation} m={settings.num_landmarks}"
+            yield name, encoder_bytes(config, batch, n, settings), lambda i=ids, s=settings: model(i, attention_settings=s)
+        ids = torch.randint(3, 1000, (1, n))
+        yield f"layers h={hidden} n={n}", layers_bytes(config, n), lambda i=ids: collect_layers(model, i)
+        read = collect_layers(model, ids)
+        for m in (8, 64, n):
+            settings = AttentionSettings("nystrom", m)
+            yield f"maps n={n} m={m}", maps_bytes(n, m), lambda s=settings, r=read: attention_maps(r[0], 0, s)
+    for n in lengths:
+        matrix = torch.randn(n, n)
+        yield f"spectrum n={n}", spectrum_bytes(n), lambda x=matrix: torch.linalg.svdvals(x.clone())
+    for masks in (7, 130):
+        scores, config = torch.randn(masks, 64), NystromformerConfig(vocab_size=VOCABULARY)
+        weight = torch.randn(VOCABULARY, 64)
+        yield f"masks {masks}", masks_bytes(config, masks), lambda x=scores, w=weight: mask_scores(x, w)
+
+
+def mask_scores(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """What the masked-word reader holds: logits, their log-softmax, its exponential."""
+    scores = (hidden @ weight.T).float().log_softmax(-1)
+    return torch.cat([scores]).exp().topk(5).values
+
+
+def main(lengths: tuple[int, ...]) -> int:
+    ratios = {}
+    with torch.inference_mode():
+        for name, estimate, call in cases(lengths):
+            measured = peak_bytes(call, CPU)
+            if measured >= LEAST_BYTES:
+                ratios[name] = estimate / measured
+                print(f"{ratios[name]:5.2f}  {measured / 2**20:8.1f} MB  {name}")
+    low, high = min(ratios, key=ratios.get), max(ratios, key=ratios.get)
+    print(f"estimate / measured peak over {len(ratios)} cases: {ratios[low]:.2f} ({low}) to {ratios[high]:.2f} ({high})")
+    return 0 if ratios[low] >= LOW and ratios[high] <= HIGH else 1
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--full", action="store_true", help="more and longer texts")
+    sys.exit(main((128, 512, 1024, 2048) if parser.parse_args().full else (256, 1024)))

@@ -189,7 +189,7 @@ def _build(folder: Path, task: str, config: PreTrainedConfig) -> tuple[PreTraine
         local_files_only=True,
         output_loading_info=True,
     )
-    return model, frozenset(report["missing_keys"])
+    return model, frozenset(report["missing_keys"]) - model.all_tied_weights_keys.keys()
 
 
 def _place(model: PreTrainedModel, device: str | torch.device | None, dtype: torch.dtype | None) -> PreTrainedModel:

@@ -10,6 +10,7 @@ from nystrom_demo.analysis.blocked import BlockedErrors, blocked_errors
 from nystrom_demo.analysis.compare import compare_attention
 from nystrom_demo.analysis.errors import error_against_landmarks, head_errors, landmark_ladder
 from nystrom_demo.analysis.layers import LayerInputs, collect_layers
+from nystrom_demo.analysis.lengths import LengthPoint, error_against_length, random_inputs, repeated_inputs
 from nystrom_demo.analysis.maps import (
     HeadFactors,
     LandmarkLens,
@@ -30,6 +31,7 @@ __all__ = [
     "HeadFactors",
     "LandmarkLens",
     "LayerInputs",
+    "LengthPoint",
     "LogitErrors",
     "Maps",
     "attention_maps",
@@ -39,6 +41,7 @@ __all__ = [
     "collect_layers",
     "compare_attention",
     "error_against_landmarks",
+    "error_against_length",
     "exact_map",
     "head_errors",
     "head_factors",
@@ -50,6 +53,8 @@ __all__ = [
     "padding_errors",
     "pinv_iterates",
     "pinv_residuals",
+    "random_inputs",
+    "repeated_inputs",
     "segment_table",
     "singular_values",
 ]

@@ -14,13 +14,13 @@ _HOMES = {
     "answers": ("answer_curve",),
     "curves": (
         "error_against_landmarks",
-        "error_against_length",
         "hidden_state_errors",
         "padding_errors",
         "pinv_residuals",
         "singular_values",
     ),
     "growth": ("timing",),
+    "lengths": ("error_against_length",),
     "matrices": ("attention_maps", "factors", "matrix", "mosaic"),
     "style": ("summary_of",),
 }

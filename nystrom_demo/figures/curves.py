@@ -115,30 +115,6 @@ def hidden_state_errors(errors: pd.DataFrame, *, height: int = 300) -> go.Figure
     return styled(figure, summaries.hidden_state_errors(errors), height=height)
 
 
-def error_against_length(errors: pd.DataFrame, *, height: int = 320) -> go.Figure:
-    """A head's errors against the text's length: lines of `analysis.BlockedErrors` at a fixed m, one a length."""
-    figure = go.Figure()
-    shown = {
-        "frobenius": ("Frobenius", "solid", "circle"),
-        "spectral": ("spectral", "dash", "square"),
-        "output": ("output", "dot", "diamond"),
-    }
-    for column, (name, dash, marker) in shown.items():
-        if errors[column].notna().any():
-            figure.add_scatter(
-                x=errors.num_tokens,
-                y=errors[column],
-                mode="lines+markers",
-                line={"color": ROLES["landmark"].colour, "width": 2, "dash": dash},
-                marker={"symbol": marker, "size": 8},
-                name=name,
-                hovertemplate=f"{name}, n = %{{x:,}}: %{{y:.3%}}<extra></extra>",
-            )
-    landmark_axis(figure, errors.num_tokens, title="tokens n")
-    figure.update_yaxes(title="relative error", tickformat=".0%", rangemode="tozero")
-    return styled(figure, summaries.error_against_length(errors), height=height)
-
-
 def padding_errors(errors: pd.DataFrame, *, height: int = 300) -> go.Figure:
     """The output error against the amount of padding, with landmarks that average it and with ours."""
     figure = go.Figure()

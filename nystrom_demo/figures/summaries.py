@@ -86,15 +86,6 @@ def hidden_state_errors(errors: pd.DataFrame) -> str:
     )
 
 
-def error_against_length(errors: pd.DataFrame) -> str:
-    first, last = errors.iloc[0], errors.iloc[-1]
-    return (
-        f"From {first.num_tokens:,.0f} to {last.num_tokens:,.0f} tokens the relative Frobenius error goes from "
-        f"{percent(first.frobenius)} to {percent(last.frobenius)} and that of the output from {percent(first.output)} "
-        f"to {percent(last.output)}."
-    )
-
-
 def padding_errors(errors: pd.DataFrame) -> str:
     first, last = errors.iloc[0], errors.iloc[-1]
     return (

@@ -23,9 +23,7 @@ def shown_tokens(tokenizer: PreTrainedTokenizerBase, text: str, encoding: BatchE
     Joined, their texts give the whole text back, special tokens aside. ValueError for a tokenizer without offsets.
     """
     if not tokenizer.is_fast:
-        raise ValueError(
-            f"The viewer needs a fast tokenizer, which knows offsets; {type(tokenizer).__name__} is not one."
-        )
+        raise ValueError(f"The viewer needs a fast tokenizer, which knows offsets, got {type(tokenizer).__name__}.")
     labels = tokenizer.convert_ids_to_tokens(encoding["input_ids"])
     tokens, end = [], 0
     for label, (_, stop), word in zip(labels, encoding["offset_mapping"], encoding.word_ids(), strict=True):

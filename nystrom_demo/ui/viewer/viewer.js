@@ -46,7 +46,22 @@ function showPayload(view, payload) {
   if (!sameText) Object.assign(view, { hover: null, pinned: null, pinnedByVisitor: false, landmark: 0, token: 0 });
   view.landmark = Math.min(view.landmark, view.head.m - 1);
   rebuild(view, sameText);
+  holdLinkedCell(view);
   parts.viewer.dataset.shown = payload.key;
+}
+
+/** The pinned cell as tokens, for a link to it: where groups stand for several tokens, the first of them. */
+function heldTokens({ pinned, axis }) {
+  return [pinned.row, pinned.column].map((group) => axis.groups[group].tokens[0]);
+}
+
+/** Once, the cell that the page's address names, as `cell=row,column`. */
+function holdLinkedCell(view) {
+  if (view.readLink) return;
+  view.readLink = true;
+  const named = /^(\d{1,6}),(\d{1,6})$/.exec(new URLSearchParams(location.search).get('cell') ?? '');
+  const [row, column] = named ? [view.axis.of[named[1]], view.axis.of[named[2]]] : [];
+  if (row >= 0 && column >= 0) view.act.hold({ row, column });
 }
 
 /** Everything that depends on the head or on how its tokens are grouped. */
@@ -130,6 +145,7 @@ function settle(view) {
     ? cellNumbers(head, spread(axis, head.n, 'rows', view.cursor.row, 1), spread(axis, head.n, 'columns', view.cursor.column, 1))
     : null;
   view.parts.viewer.dataset.pinned = view.pinned ? `${view.pinned.row},${view.pinned.column}` : '';
+  view.parts.viewer.dataset.held = view.pinned && view.pinnedByVisitor ? heldTokens(view).join(',') : '';
   writeReadout(view);
   drawRecipe(view.parts, view, view.act.landmark);
   lightTokens(view);

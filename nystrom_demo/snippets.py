@@ -9,7 +9,7 @@ from nystrom_demo.analysis import collect_layers
 from nystrom_demo.checkpoints import load_checkpoint
 
 text = {text!r}
-{names} = {values}
+{names} = {values}  # layer and head count from 0, where the page counts from 1
 settings = AttentionSettings(num_landmarks=m, pinv_iterations={pinv_iterations}, inv_coeff_init_option={own_norms})
 
 checkpoint = {loader}

@@ -24,7 +24,9 @@ def every_token(case: Case) -> Scene:
         Sign("→"),
         Matrix("exact", "exact", "S", exact, (TOKENS, TOKENS)),
     )
-    others = tuple(Matrix("exact", "exact", f"head {h}", S, (TOKENS, TOKENS), small=True) for h, S in enumerate(heads))
+    others = tuple(
+        Matrix("exact", "exact", f"head {h + 1}", S, (TOKENS, TOKENS), small=True) for h, S in enumerate(heads)
+    )
     readings = (
         Reading("tokens n", n),
         Reading("width of a head d", d),
@@ -40,8 +42,8 @@ def every_token(case: Case) -> Scene:
         "weights_doubled": count(4 * n * n),
     }
     summary = (
-        f"Exact attention of layer {case.inputs.layer}, head {case.head}: {count(n)} by {count(n)} weights, the "
-        f"largest of which, {exact.max():.2f}, is what token {i} “{case.words[i]}” gives token {j} “{case.words[j]}”."
+        f"Exact attention of layer {case.inputs.layer + 1}, head {case.head + 1}: {count(n)} by {count(n)} weights; "
+        f"the largest, {exact.max():.2f}, is what token {i} “{case.words[i]}” gives token {j} “{case.words[j]}”."
     )
     return _scene(case, (blocks, others), readings, summary, "four", facts)
 

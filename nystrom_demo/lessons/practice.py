@@ -115,8 +115,8 @@ def convolution(case: Case) -> Scene:
         "largest_offset": str(offsets[largest]),
     }
     summary = (
-        f"The filter of head {case.head} adds a part {ratio:.2f} times as long as the attention's; its largest tap, "
-        f"{taps[case.head, largest]:.2g}, sits at offset {offsets[largest]}."
+        f"The filter of head {case.head + 1} adds a part {ratio:.2f} times as long as the attention's; its largest "
+        f"tap, {taps[case.head, largest]:.2g}, sits at offset {offsets[largest]}."
     )
     return Scene(rows, readings, summary, outcome, facts, case.words, case.segments, case.note)
 

@@ -11,8 +11,9 @@ import gradio as gr
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.figures.roles import css_variables
-from nystrom_demo.ui import attention_tab, error_tab, tasks_tab, time_tab
+from nystrom_demo.ui import attention_tab, error_tab, learn_tab, tasks_tab, time_tab
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, build_bench, describe
+from nystrom_demo.ui.share import Share, build_share, wire_share
 
 
 class Tab(NamedTuple):
@@ -22,12 +23,13 @@ class Tab(NamedTuple):
 
 
 TABS = (
+    Tab("learn", "Learn", learn_tab.build),
     Tab("tasks", "Tasks", tasks_tab.build),
     Tab("attention", "Attention", attention_tab.build),
     Tab("error", "Error", error_tab.build),
     Tab("time", "Time", time_tab.build),
 )
-OPENING_TAB = "tasks"
+OPENING_TAB = "learn"
 ASSETS = Path(__file__).parents[2] / "assets"
 HEADER = """<h1>Nyström attention</h1>
 <p>Softmax attention compares every token with every other. Landmark attention compares them through <i>m</i> averages.
@@ -44,17 +46,11 @@ FOLD_ON_PHONES = """() => {
   for (const button of document.querySelectorAll('#bench button.label-wrap')) button.click();
 }"""
 
-LAUNCH_SETTINGS = {
+# What `launch` is told about looks; all else about launching is serving's.
+LOOK = {
     "theme": gr.themes.Base(primary_hue="blue", secondary_hue="blue", neutral_hue="zinc", **FONTS),
     "css": css_variables(),
     "css_paths": [ASSETS / "app.css"],
-    "footer_links": [],
-    "run_history": False,
-    "ssr_mode": False,
-    "show_error": False,
-    "enable_monitoring": False,
-    "strict_cors": True,
-    "state_session_capacity": 200,
 }
 
 
@@ -67,24 +63,31 @@ def build_app(checkpoints: dict[str, Checkpoint]) -> gr.Blocks:
         with gr.Row(elem_id="page", equal_height=False):
             with gr.Column(elem_id="bench", scale=0, min_width=300):
                 bench = build_bench(checkpoints)
+                share = build_share()
             with gr.Column(elem_id="views", scale=1, min_width=320):
-                tabs, refreshes = _build_tabs(bench, checkpoints)
-        _wire(app, bench, checkpoints, tabs, refreshes)
+                all_tabs, tabs, refreshes = _build_tabs(bench, checkpoints)
+        _wire(app, bench, share, checkpoints, all_tabs, tabs, refreshes)
     return app
 
 
-def _build_tabs(bench: Bench, checkpoints: dict[str, Checkpoint]) -> tuple[list[gr.Tab], list[Refresh]]:
+def _build_tabs(bench: Bench, checkpoints: dict[str, Checkpoint]) -> tuple[gr.Tabs, list[gr.Tab], list[Refresh]]:
     tabs, refreshes = [], []
-    with gr.Tabs(selected=OPENING_TAB, elem_id="tabs"):
+    with gr.Tabs(selected=OPENING_TAB, elem_id="tabs") as all_tabs:
         for tab in TABS:
             with gr.Tab(tab.label, id=tab.id, elem_id=f"tab-{tab.id}") as view:
                 tabs.append(view)
                 refreshes.append(tab.build(bench, checkpoints))
-    return tabs, refreshes
+    return all_tabs, tabs, refreshes
 
 
 def _wire(
-    app: gr.Blocks, bench: Bench, checkpoints: dict[str, Checkpoint], tabs: list[gr.Tab], refreshes: list[Refresh]
+    app: gr.Blocks,
+    bench: Bench,
+    share: Share,
+    checkpoints: dict[str, Checkpoint],
+    all_tabs: gr.Tabs,
+    tabs: list[gr.Tab],
+    refreshes: list[Refresh],
 ) -> None:
     # A tab's stamp is the bench that it shows. Only the open tab's is brought up to date, and only a stamp that
     # changed refreshes its tab, so that a tab reopened on the same bench computes nothing.
@@ -93,13 +96,14 @@ def _wire(
     stamps = [gr.Textbox(visible="hidden", label=f"Stamp of {tab.label}", elem_id=f"stamp-{tab.id}") for tab in TABS]
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     max_tokens = next(iter(checkpoints.values())).max_tokens
-    gr.on(
-        [app.load, *(component.change for component in (bench.settled, *bench.inputs[1:]))],
+    stamping = (
         functools.partial(stamp, max_tokens),
         [*bench.inputs, bench.layer, bench.head, bench.num_tokens, open_tab, *stamps],
         [bench.readout, *stamps],
-        **quiet,
     )
+    gr.on([component.change for component in (bench.settled, *bench.inputs[1:])], *stamping, **quiet)
+    restored = wire_share(app, share, bench, checkpoints, all_tabs, open_tab)
+    restored.then(*stamping, **quiet)
     app.load(None, js=FOLD_ON_PHONES, api_visibility="private")
     for tab, view, mark, refresh in zip(TABS, tabs, stamps, refreshes, strict=True):
         shown = [*bench.inputs, bench.layer, bench.head]

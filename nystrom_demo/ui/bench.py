@@ -76,6 +76,7 @@ class Bench(NamedTuple):
     num_tokens: gr.State
     layer: gr.Number  # the head that the Attention and Error tabs look at, from 0; hidden
     head: gr.Number
+    tour_step: gr.Number  # of the Learn tab, from 0; hidden
     quick: tuple[gr.Button, ...]
 
     @property
@@ -145,8 +146,9 @@ def build_bench(checkpoints: dict[str, Checkpoint]) -> Bench:
         gr.Number(0, precision=0, visible="hidden", label=name, elem_id=f"attention-{name}")
         for name in ("layer", "head")
     )
+    tour_step = gr.Number(0, precision=0, visible="hidden", label="Step of the tour", elem_id="learn-step")
     shared = (text, task, slider, iterations, estimate, device)
-    bench = Bench(*shared, settled, example, readout, gr.State(num_tokens), layer, head, quick)
+    bench = Bench(*shared, settled, example, readout, gr.State(num_tokens), layer, head, tour_step, quick)
     _wire(bench, checkpoints, examples)
     return bench
 

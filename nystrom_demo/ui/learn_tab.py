@@ -24,7 +24,7 @@ HEAD_CONTROLS = ("layer", "head")
 
 
 class TourControls(NamedTuple):
-    """The tour's own components, in the order of `Controls`."""
+    """The tour's own components. layer and head count from 1 here, and set the bench's, which count from 0."""
 
     layer: gr.Slider
     head: gr.Slider
@@ -34,16 +34,8 @@ class TourControls(NamedTuple):
     sharpness: gr.Slider
 
 
-class Tour(NamedTuple):
-    """What a link to a view restores: the step of the tour, its layer and its head."""
-
-    index: gr.Number
-    controls: TourControls
-
-
 def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
     """The tour: its text on the left, its picture on the right."""
-    index = gr.Number(0, precision=0, visible="hidden", label="Step of the tour", elem_id="learn-step")
     with gr.Row(elem_id="learn", equal_height=False):
         with gr.Column(scale=4, min_width=320):
             text = text_view("learn-text")
@@ -55,37 +47,40 @@ def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
                 code = gr.Code(language="python", show_label=False, interactive=False, elem_id="learn-code")
             with gr.Accordion("Sources, and what came after", open=False, elem_id="learn-sources"):
                 gr.Markdown(load_references())
-    inputs = [*bench.inputs, index, *controls]
+    inputs = [*bench.inputs, bench.tour_step, bench.layer, bench.head, *controls[2:]]
     outputs = [text, picture, code, *controls]
     fn = takes_bench(functools.partial(show_step, checkpoints))
     first = fn(*(component.value for component in inputs))  # so that the page opens on a whole step
     text.value, picture.value, code.value = first[:3]
-    text.go(go, None, index, queue=False, show_progress="hidden", api_visibility="private")
-    gr.on(
-        [component.change for component in (index, *controls)],
-        fn,
-        inputs,
-        outputs,
-        show_progress="hidden",
-        trigger_mode="always_last",
-        api_visibility="private",
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    text.go(go, None, bench.tour_step, queue=False, **quiet)
+    chosen = gr.on(
+        [controls.layer.input, controls.head.input],
+        None,
+        [controls.layer, controls.head],
+        [bench.layer, bench.head],
+        js="(layer, head) => [layer - 1, head - 1]",
+        **quiet,
     )
+    chosen.then(fn, inputs, outputs, trigger_mode="always_last", **quiet)
+    changes = [component.change for component in (bench.tour_step, *controls[2:])]
+    gr.on(changes, fn, inputs, outputs, trigger_mode="always_last", **quiet)
     return Refresh(fn, inputs, outputs)
 
 
 def _build_controls(checkpoints: dict[str, Checkpoint]) -> TourControls:
     config = next(iter(checkpoints.values())).model.config
     start = Controls()
-    slider = functools.partial(gr.Slider, step=1, min_width=150, buttons=[])
+    slider = functools.partial(gr.Slider, step=1, min_width=180, buttons=[])
     return TourControls(
-        slider(0, max(config.num_hidden_layers - 1, 1), start.layer, label="Layer", elem_id="learn-layer"),
-        slider(0, max(config.num_attention_heads - 1, 1), start.head, label="Head", elem_id="learn-head"),
+        slider(1, max(config.num_hidden_layers, 2), start.layer + 1, label="Layer", elem_id="learn-layer"),
+        slider(1, max(config.num_attention_heads, 2), start.head + 1, label="Head", elem_id="learn-head"),
         slider(0, 12, start.step, label="Steps taken", visible=False, elem_id="learn-pinv-step"),
         gr.Checkbox(
             start.average_padding,
             label="Landmarks average padding",
             visible=False,
-            min_width=150,
+            min_width=180,
             elem_id="learn-average-padding",
         ),
         slider(
@@ -112,13 +107,16 @@ def nearest_step(index: Any) -> int:
 
 
 def show_step(checkpoints: dict[str, Checkpoint], values: BenchValues, index: int, *controls: Any) -> tuple[Any, ...]:
-    """(text, picture, code, the controls' visibility) of one step on the bench's text."""
+    """(text, picture, code, the controls) of one step on the bench's text. `controls` are `Controls`' values."""
     index = nearest_step(index)
     lesson = load_lessons()[index]
     shown = OWN_CONTROLS.get(lesson.name, HEAD_CONTROLS)
     visible = [gr.update(visible=name in shown) for name in TourControls._fields]
     try:
         case = make_case(checkpoints, values, *controls)
+        visible[:2] = (
+            gr.update(visible=name in shown, value=getattr(case.controls, name) + 1) for name in HEAD_CONTROLS
+        )
         scene = PICTURES[lesson.name](case)
     except ValueError as error:
         return text_payload(index, None), picture_payload(lesson, None, str(error)), "", *visible

@@ -1,0 +1,238 @@
+"""A view as a link and back: plain query parameters, nothing kept on the server.
+
+Parameters: tab, task, example or text, m, steps, estimate (own or heads), layer and head (from 1, as the page counts),
+cell (row,column of the pinned cell, read by the viewer itself), step (of the tour, from 1). What a link leaves out
+stays as it is; what it says wrong is refused in a sentence.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+import gradio as gr
+
+from nystrom_demo.checkpoints import TASKS, Checkpoint
+from nystrom_demo.lessons import load_lessons
+from nystrom_demo.serving.validation import Refusal, check_choice, check_integer, check_text
+from nystrom_demo.ui.bench import MAX_PINV_ITERATIONS, Bench, count_tokens
+from nystrom_demo.ui.examples import Example, example_of, load_examples
+
+LINK_TEXT = 4_000  # characters of a text as a link writes it; longer addresses are cut by mail and chat programs
+ESTIMATES = {"heads": False, "own": True}
+TABS = ("learn", "tasks", "attention", "error", "time")
+# The pinned cell is the browser's own knowledge: it joins the other inputs on the way to the server.
+TAKE_CELL = """(...values) => {
+  values[values.length - 1] = document.querySelector('#attention-viewer [data-held]')?.dataset.held ?? '';
+  return values;
+}"""
+COPY = """async (query, note) => {
+  if (!query) return [query, note];
+  const link = location.origin + location.pathname + query;
+  history.replaceState(null, '', link);
+  let copied = 'Copied. ';
+  try {
+    await navigator.clipboard.writeText(link);
+  } catch {
+    copied = 'This browser does not let the page copy: take the link from here. ';
+  }
+  return [link, copied + note];
+}"""
+
+
+@dataclass(frozen=True)
+class ViewState:
+    """What a link restores; None for what it leaves as it is. layer, head, cell and step count from 0."""
+
+    tab: str | None = None
+    task: str | None = None
+    example: str | None = None
+    text: str | None = None
+    num_landmarks: int | None = None
+    pinv_iterations: int | None = None
+    inv_coeff_init_option: bool | None = None
+    layer: int | None = None
+    head: int | None = None
+    cell: tuple[int, int] | None = None
+    step: int | None = None
+
+
+class Share(NamedTuple):
+    """The bench's button, what it copied, and a word on what the link leaves out."""
+
+    button: gr.Button
+    link: gr.Textbox
+    note: gr.Markdown
+
+
+def build_share() -> Share:
+    """The components, inside the current layout."""
+    button = gr.Button("Copy link to this view", size="sm", elem_id="share-copy")
+    link = gr.Textbox("", label="Link", show_label=False, visible=False, interactive=False, elem_id="share-link")
+    note = gr.Markdown("", elem_id="share-note")
+    return Share(button, link, note)
+
+
+def wire_share(
+    app: gr.Blocks,
+    share: Share,
+    bench: Bench,
+    checkpoints: dict[str, Checkpoint],
+    tabs: gr.Tabs,
+    open_tab: gr.State,
+) -> gr.events.Dependency:
+    """Copying and restoring. Returns the event that restores on load, for what must follow it."""
+    private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    cell = gr.Textbox("", visible="hidden", label="Pinned cell", elem_id="share-cell")
+    shown = [open_tab, bench.task, bench.text, *bench.inputs[2:5], bench.layer, bench.head, bench.tour_step, cell]
+    copied = share.button.click(copy_link, shown, [share.link, share.note], js=TAKE_CELL, **private)
+    copied.then(None, [share.link, share.note], [share.link, share.note], js=COPY, api_visibility="private")
+    restored = [
+        tabs,
+        open_tab,
+        bench.task,
+        bench.text,
+        bench.settled,
+        bench.example,
+        bench.num_tokens,
+        bench.num_landmarks,
+        bench.pinv_iterations,
+        bench.inv_coeff_init_option,
+        bench.layer,
+        bench.head,
+        bench.tour_step,
+    ]
+    defaults = (bench.task.value, bench.text.value, bench.num_landmarks.value)
+
+    def restore_link(request: gr.Request) -> tuple[Any, ...]:  # gradio finds a request by a function's own hints
+        return restore(checkpoints, *defaults, dict(request.query_params))
+
+    return app.load(restore_link, None, restored, **private)
+
+
+def query_of(state: ViewState, examples: Mapping[str, Example]) -> tuple[str, str]:
+    """The link's query, "?…", and a sentence on what it cannot carry, or "". An unedited example goes by its name."""
+    text = state.text or ""
+    example = example_of(text, dict(examples))
+    written: dict[str, Any] = {"tab": state.tab, "task": state.task}
+    note = ""
+    if example is not None:
+        written["example"] = example.name
+    elif len(quote(text)) <= LINK_TEXT:
+        written["text"] = text
+    else:
+        note = (
+            f"The text would take {len(quote(text)):,} characters and a link carries {LINK_TEXT:,}, so this one "
+            "restores all but the text."
+        )
+    written |= {"m": state.num_landmarks, "steps": state.pinv_iterations}
+    if state.inv_coeff_init_option is not None:
+        written["estimate"] = "own" if state.inv_coeff_init_option else "heads"
+    written |= {name: _from_one(getattr(state, name)) for name in ("layer", "head", "step")}
+    if state.cell is not None:
+        written["cell"] = f"{state.cell[0]},{state.cell[1]}"
+    return "?" + urlencode({k: v for k, v in written.items() if v is not None}, safe=",", quote_via=quote), note
+
+
+def parse(query: Mapping[str, str], examples: Mapping[str, Example]) -> tuple[ViewState, list[str]]:
+    """What a link asks for, and a sentence for each parameter that makes no sense. Parameters not ours are let be."""
+    readers: dict[str, tuple[str, Callable[[str], Any]]] = {
+        "tab": ("tab", lambda x: check_choice("tab", x, TABS)),
+        "task": ("task", lambda x: check_choice("task", x, TASKS)),
+        "example": ("example", lambda x: check_choice("example", x, list(examples))),
+        "text": ("text", _read_text),
+        "m": ("num_landmarks", lambda x: _read_integer("m", x, 1, 1_000_000)),
+        "steps": ("pinv_iterations", lambda x: _read_integer("steps", x, 0, MAX_PINV_ITERATIONS)),
+        "estimate": ("inv_coeff_init_option", lambda x: ESTIMATES[check_choice("estimate", x, list(ESTIMATES))]),
+        "layer": ("layer", lambda x: _read_integer("layer", x, 1, 1_000) - 1),
+        "head": ("head", lambda x: _read_integer("head", x, 1, 1_000) - 1),
+        "cell": ("cell", _read_cell),
+        "step": ("step", lambda x: _read_integer("step", x, 1, len(load_lessons())) - 1),
+    }
+    found: dict[str, Any] = {}
+    refusals = []
+    for name, (field, read) in readers.items():
+        if name in query:
+            try:
+                found[field] = read(query[name])
+            except Refusal as refusal:
+                refusals.append(f"In the link, {refusal}")
+    return ViewState(**found), refusals
+
+
+def copy_link(
+    tab: str,
+    task: str,
+    text: str,
+    num_landmarks: int,
+    pinv_iterations: int,
+    inv_coeff_init_option: bool,
+    layer: int,
+    head: int,
+    step: int,
+    cell: str,
+) -> tuple[dict, str]:
+    """The link's query for its text box, which it makes visible, and the note beside it."""
+    pinned = _read_cell(cell) if cell else None
+    state = ViewState(
+        tab, task, None, text, num_landmarks, pinv_iterations, inv_coeff_init_option, layer, head, pinned, step
+    )
+    query, note = query_of(state, load_examples())
+    return gr.update(value=query, visible=True), note
+
+
+def restore(
+    checkpoints: dict[str, Checkpoint], task: str, text: str, num_landmarks: int, query: Mapping[str, str]
+) -> tuple[Any, ...]:
+    """Every component that a link sets; what the link leaves out is skipped. task, text and m are the page's own."""
+    examples = load_examples()
+    state, refusals = parse(query, examples)
+    for refusal in refusals:
+        gr.Warning(refusal)
+    if state == ViewState():
+        return (gr.skip(),) * 13
+    new_text = examples[state.example].text if state.example else state.text
+    checkpoint = checkpoints[state.task or task]
+    num_tokens = count_tokens(checkpoint, text if new_text is None else new_text)
+    most = max(min(num_tokens, checkpoint.max_tokens), 1)
+    m = min(num_landmarks if state.num_landmarks is None else state.num_landmarks, most)
+    example = example_of(new_text, examples) if new_text is not None else None
+    return (
+        _or_skip(state.tab, lambda tab: gr.update(selected=tab)),
+        _or_skip(state.tab),
+        _or_skip(state.task),
+        _or_skip(new_text),
+        _or_skip(new_text),
+        gr.skip() if new_text is None else (example.name if example else None),
+        num_tokens,
+        gr.update(maximum=most, value=m),
+        *(_or_skip(getattr(state, name)) for name in ("pinv_iterations", "inv_coeff_init_option", "layer", "head")),
+        _or_skip(state.step),
+    )
+
+
+def _or_skip(value: Any, shape: Callable[[Any], Any] = lambda value: value) -> Any:
+    return gr.skip() if value is None else shape(value)
+
+
+def _from_one(index: int | None) -> int | None:
+    return None if index is None else int(index) + 1
+
+
+def _read_integer(name: str, text: str, low: int, high: int) -> int:
+    return check_integer(name, int(text) if re.fullmatch(r"\d{1,9}", text) else text, low, high)
+
+
+def _read_cell(text: str) -> tuple[int, int]:
+    if not re.fullmatch(r"\d{1,6},\d{1,6}", text):
+        raise Refusal("cell must be two whole numbers with a comma between, such as 3,9.")
+    row, column = text.split(",")
+    return int(row), int(column)
+
+
+def _read_text(text: str) -> str:
+    check_text("text", text, LINK_TEXT)
+    if len(quote(text)) > LINK_TEXT:
+        raise Refusal(f"text must take at most {LINK_TEXT:,} characters, got {len(quote(text)):,}.")
+    return text

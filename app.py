@@ -3,19 +3,27 @@
 import torch
 
 from nystrom_demo.checkpoints import Checkpoint, load_bundled
-from nystrom_demo.ui.app import LAUNCH_SETTINGS, build_app
+from nystrom_demo.serving.launching import choose_device, launch, set_threads
+from nystrom_demo.serving.settings import Settings
+from nystrom_demo.tasks import classify
+from nystrom_demo.ui.app import LOOK, build_app
 
 
-def load_checkpoints() -> dict[str, Checkpoint]:
-    """The bundled checkpoints by task; beside a GPU's, the CPU's as "task@cpu"."""
-    checkpoints = load_bundled()
-    if torch.cuda.is_available():
+def load_checkpoints(device: torch.device) -> dict[str, Checkpoint]:
+    """The bundled checkpoints by task; beside another device's, the CPU's as "task@cpu"."""
+    checkpoints = load_bundled(device)
+    if device.type != "cpu":
         checkpoints |= {f"{task}@cpu": checkpoint for task, checkpoint in load_bundled("cpu").items()}
     return checkpoints
 
 
-demo = build_app(load_checkpoints())
-demo.queue(max_size=64, default_concurrency_limit=1, api_open=False)
+def main() -> None:
+    settings = Settings.from_env()
+    set_threads(settings)
+    checkpoints = load_checkpoints(choose_device(settings))
+    demo = build_app(checkpoints)
+    launch(demo, settings, ready_check=lambda: classify(checkpoints["sequence-classification"], "ready"), **LOOK)
+
 
 if __name__ == "__main__":
-    demo.launch(**LAUNCH_SETTINGS)
+    main()

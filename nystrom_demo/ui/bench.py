@@ -183,7 +183,8 @@ def _build_model_section(checkpoints: dict[str, Checkpoint]) -> tuple[gr.Dropdow
 
 def _wire(bench: Bench, checkpoints: dict[str, Checkpoint], examples: dict[str, Example]) -> None:
     private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    bench.text.input(
+    # change, not input, which a gr.Textbox leaves out for pasting and for the delete key
+    bench.text.change(
         None,
         [bench.text, bench.settled],
         bench.settled,

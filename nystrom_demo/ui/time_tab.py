@@ -188,11 +188,9 @@ def in_words(points: Sequence[Measurement]) -> str:
     exact, landmark = (law_of(points, name) for name in (EXACT_METHOD, LANDMARK_METHOD))
     if exact is None or landmark is None:
         return note("Two points of exact attention and of landmarks make a law.")
-    far = (
-        f"By their laws {FAR:,} tokens would take {duration(exact.at(FAR))} exactly (n^{exact.exponent:.2f}) and "
-        f"{duration(landmark.at(FAR))} over landmarks (n^{landmark.exponent:.2f})."
-    )
-    return f'<p class="verdict">{escape(_meeting(exact, landmark, points))} {escape(far)}</p>'
+    costs = [f"{duration(law.at(FAR))} %s (∝ n<sup>{law.exponent:.2f}</sup>)" for law in (exact, landmark)]
+    far = f"By their laws {FAR:,} tokens would take {costs[0] % 'exactly'} and {costs[1] % 'over landmarks'}."
+    return f'<p class="verdict">{escape(_meeting(exact, landmark, points))} {far}</p>'
 
 
 def _meeting(exact: PowerLaw, landmark: PowerLaw, points: Sequence[Measurement]) -> str:

@@ -16,7 +16,9 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(required=True, metavar="VERB")
 
     convert = _verb(verbs, "convert", _convert, "make work/start from a BERT-shaped base")
-    convert.add_argument("--base", type=Path, required=True, help="folder with model.safetensors, config.json, tokenizer")
+    convert.add_argument(
+        "--base", type=Path, required=True, help="folder with model.safetensors, config.json, tokenizer"
+    )
 
     train = _verb(verbs, "train", _train, "train the encoder and its five heads, or go on from a checkpoint")
     train.add_argument("--data", type=Path, required=True, help="folder of the data sets")
@@ -30,13 +32,33 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--log-steps", type=int, default=50)
     train.add_argument("--threads", type=int, default=2, help="CPU threads of each process")
     train.add_argument("--no-progress", action="store_true", help="log lines only")
+    train.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+
+    evaluate = _verb(verbs, "evaluate", _evaluate, "measure a training checkpoint or a box of checkpoints", work=False)
+    evaluate.add_argument("folder", type=Path, help="checkpoint folder, a run's folder for its last, or a box")
+    evaluate.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    evaluate.add_argument("--landmarks", default="4,8,16,32,64,128,exact", help="numbers of landmarks, with commas")
+    evaluate.add_argument("--limit", type=int, help="examples of a measure at most")
+    evaluate.add_argument("--only", default="", help="tasks, with commas; all by default")
+    evaluate.add_argument("--json", type=Path, help="write the figures here")
+    evaluate.add_argument("--threads", type=int, default=2)
+
+    export = _verb(verbs, "export", _export, "write the box of checkpoints of a training checkpoint", work=False)
+    export.add_argument("checkpoint", type=Path, help="checkpoint folder, or a run's folder for its last checkpoint")
+    export.add_argument("box", type=Path, help="assets/checkpoints, or another folder")
+
+    card = _verb(verbs, "card", _card, "write the model cards of a box from its figures", work=False)
+    card.add_argument("box", type=Path)
+    card.add_argument("--json", type=Path, required=True, help="figures that `evaluate --json` wrote")
+    card.add_argument("--tokens", type=float, required=True, help="millions of tokens that the training took")
     return top
 
 
-def _verb(verbs, name: str, function, text: str) -> argparse.ArgumentParser:
+def _verb(verbs, name: str, function, text: str, work: bool = True) -> argparse.ArgumentParser:
     verb = verbs.add_parser(name, help=text, description=text)
     verb.set_defaults(verb=function)
-    verb.add_argument("--work", type=Path, required=True, help="folder for what is made on the way, outside the repo")
+    if work:
+        verb.add_argument("--work", type=Path, required=True, help="folder for what is made on the way")
     verb.add_argument("--recipe", type=Path, default=RECIPE, help="TOML file; the package's own by default")
     return verb
 
@@ -66,8 +88,43 @@ def _train(arguments: argparse.Namespace) -> None:
         minutes=arguments.minutes,
         resume=resume,
         progress=not arguments.no_progress,
+        cpu=arguments.cpu,
     )
     print(train(read_recipe(arguments.recipe), arguments.data, arguments.work, run))
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from nystrom_demo.training.evaluate import evaluate, write_rows
+    from nystrom_demo.training.plan import EXACT_LANDMARKS
+    from nystrom_demo.training.train import last_checkpoint
+
+    torch.set_num_threads(arguments.threads)
+    folder = arguments.folder if _is_box(arguments.folder) else last_checkpoint(arguments.folder)
+    landmarks = [EXACT_LANDMARKS if m == "exact" else int(m) for m in arguments.landmarks.split(",")]
+    only = [task for task in arguments.only.split(",") if task]
+    rows = evaluate(folder, arguments.data, read_recipe(arguments.recipe), landmarks, arguments.limit, only)
+    if arguments.json:
+        write_rows(rows, arguments.json)
+
+
+def _is_box(folder: Path) -> bool:
+    return (folder / "encoder").is_dir()
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from nystrom_demo.training.export import export
+    from nystrom_demo.training.train import last_checkpoint
+
+    export(last_checkpoint(arguments.checkpoint), arguments.box, read_recipe(arguments.recipe))
+
+
+def _card(arguments: argparse.Namespace) -> None:
+    from nystrom_demo.training.card import write_cards
+    from nystrom_demo.training.evaluate import read_rows
+
+    write_cards(arguments.box, read_rows(arguments.json), read_recipe(arguments.recipe), arguments.tokens)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ AS_MASK, AS_RANDOM = 0.8, 0.1  # of those are shown as [MASK], as a random word;
 
 
 class Vocabulary(NamedTuple):
-    """What masking needs to know of a tokenizer: the id of [MASK], the ids that are no words, how many ids there are."""
+    """What masking needs of a tokenizer: the id of [MASK], the ids that are no words, how many ids there are."""
 
     mask: int
     special: tuple[int, ...]
@@ -72,16 +72,21 @@ def pad(sequences: Sequence[np.ndarray], second: Sequence[int]) -> tuple[np.ndar
 
 
 def mask_words(
-    ids: np.ndarray, vocabulary: Vocabulary, rng: np.random.Generator, masked: float = MASKED
+    ids: np.ndarray,
+    vocabulary: Vocabulary,
+    rng: np.random.Generator,
+    masked: float = MASKED,
+    as_mask: float = AS_MASK,
+    as_random: float = AS_RANDOM,
 ) -> tuple[np.ndarray, np.ndarray]:
     """ids (batch, seq) with a part `masked` of the words hidden, and the labels: the true ids there, -100 elsewhere."""
     chosen = (rng.random(ids.shape) < masked) & ~np.isin(ids, vocabulary.special)
     if not chosen.any():  # a loss over nothing is not a number
         chosen[0, 0] = True
     fate = rng.random(ids.shape)
-    shown = np.where(chosen & (fate < AS_MASK), vocabulary.mask, ids)
-    as_random = chosen & (fate >= AS_MASK) & (fate < AS_MASK + AS_RANDOM)
-    shown = np.where(as_random, rng.integers(0, vocabulary.size, ids.shape), shown)
+    shown = np.where(chosen & (fate < as_mask), vocabulary.mask, ids)
+    replaced = chosen & (fate >= as_mask) & (fate < as_mask + as_random)
+    shown = np.where(replaced, rng.integers(0, vocabulary.size, ids.shape), shown)
     return shown, np.where(chosen, ids, IGNORED)
 
 

@@ -69,9 +69,7 @@ def word_examples(
     if pack:
         pieces = _packed(pieces, room)
     start, end = [tokenizer.cls_token_id], [tokenizer.sep_token_id]
-    return [
-        _example(start + ids[:room] + end, [IGNORED, *targets[:room], IGNORED]) for ids, targets in pieces if ids
-    ]
+    return [_example(start + ids[:room] + end, [IGNORED, *targets[:room], IGNORED]) for ids, targets in pieces if ids]
 
 
 def _first_token_labels(word_ids: Sequence[int], tags: Sequence[int]) -> list[int]:
@@ -91,10 +89,7 @@ def _packed(pieces: Iterable[tuple[list[int], list[int]]], room: int) -> list[tu
 def answer_examples(
     questions: Iterable[dict], tokenizer: PreTrainedTokenizerFast, max_length: int, stride: int = 128
 ) -> list[Example]:
-    """The windows of each passage that hold the first answer whole, with its first and last token.
-
-    Windows overlap by `stride` tokens. A question is cut at 64 tokens.
-    """
+    """The windows of each passage that hold the first answer whole, with its first and last token."""
     return [
         _example(window.ids, span, window.second)
         for question in questions
@@ -114,12 +109,16 @@ class Window(NamedTuple):
 def windows(
     question: str, context: str, tokenizer: PreTrainedTokenizerFast, max_length: int, stride: int
 ) -> list[Window]:
-    """Cut a passage into overlapping windows of at most max_length tokens, each behind the whole question."""
+    """Cut a passage into windows of at most max_length tokens, each behind the question.
+
+    Neighbours share `stride` tokens, or half a window where that is less. A question is cut at 64 tokens.
+    """
     cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
     head = [cls, *tokenizer(question, add_special_tokens=False)["input_ids"][:QUERY], sep]
     passage = tokenizer(context, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     ids, offsets = passage["input_ids"], passage["offset_mapping"]
     room = max_length - len(head) - 1
+    stride = min(stride, room // 2)
     starts = range(0, max(1, len(ids) - stride), room - stride)
     return [Window([*head, *ids[i : i + room], sep], len(head), offsets[i : i + room]) for i in starts]
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from nystrom_demo.config import AttentionSettings
 from nystrom_demo.heads import (
     NystromformerForMaskedLM,
     NystromformerForMultipleChoice,
@@ -15,7 +16,7 @@ from nystrom_demo.heads import (
     NystromformerForTokenClassification,
 )
 from nystrom_demo.model import NystromformerModel, NystromformerPreTrainedModel
-from nystrom_demo.training.plan import EXACT
+from nystrom_demo.training.plan import EXACT_LANDMARKS
 
 HEADS: dict[str, type[NystromformerPreTrainedModel]] = {
     "masked-lm": NystromformerForMaskedLM,
@@ -41,27 +42,27 @@ class MultiTask(nn.Module):
     def forward(self, task: str, num_landmarks: int, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The task's loss on a batch at m landmarks; with `distil`, and m not exact, drawn to the exact output too."""
         loss, logits = self._run(task, num_landmarks, inputs)
-        if self.distil and num_landmarks < EXACT:
+        if self.distil and num_landmarks < EXACT_LANDMARKS:
             with torch.no_grad():
-                _, teacher = self._run(task, EXACT, inputs)
+                _, teacher = self._run(task, EXACT_LANDMARKS, inputs)
             divergence = F.kl_div(logits.log_softmax(-1), teacher.softmax(-1), reduction="batchmean")
             loss = loss + self.distil * divergence
         return {"loss": loss}
 
     def _run(self, task: str, num_landmarks: int, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss, and the logits that distillation compares, (rows, classes)."""
-        self.encoder.set_num_landmarks(num_landmarks)
+        settings = AttentionSettings("nystrom", num_landmarks)
         head = self.heads[task]
         if task == "masked-lm":
-            return masked_word_loss(head, **inputs)
-        output = head(**inputs)
+            return masked_word_loss(head, attention_settings=settings, **inputs)
+        output = head(attention_settings=settings, **inputs)
         if task == "question-answering":
             return output.loss, torch.cat([output.start_logits, output.end_logits])
         return output.loss, output.logits.flatten(0, -2)
 
 
 def masked_word_loss(
-    model: NystromformerForMaskedLM, labels: torch.Tensor, **inputs: torch.Tensor
+    model: NystromformerForMaskedLM, labels: torch.Tensor, **inputs
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The model's own masked-word loss and logits (masked, vocab_size), without logits where nothing is masked."""
     masked = labels != -100

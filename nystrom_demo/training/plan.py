@@ -10,12 +10,12 @@ from nystrom_demo.training.batches import Batch, Vocabulary, collate
 from nystrom_demo.training.examples import Example
 from nystrom_demo.training.recipe import Recipe
 
-EXACT = 1 << 20  # landmarks that no text reaches, so that attention is exact
+EXACT_LANDMARKS = 1 << 20  # landmarks that no text reaches, so that attention is exact
 BUCKET = 64  # batches whose examples are sorted by length together
 
 
 class Pool(NamedTuple):
-    """The examples of one source: their task, part of all tokens, and tokens of a batch, padding included."""
+    """The examples of one source: their task, weight in all tokens, and tokens of a batch, padding included."""
 
     task: str
     share: float
@@ -83,7 +83,7 @@ class BatchPlan(Dataset):
         rng = np.random.default_rng((self.seed, step, 1))
         choices = [m for m in self.landmarks.weights if m < longest]
         if step < self.landmarks.exact_steps or rng.random() < self.landmarks.exact_share or not choices:
-            return EXACT
+            return EXACT_LANDMARKS
         weights = np.array([self.landmarks.weights[m] for m in choices])
         return int(rng.choice(choices, p=weights / weights.sum()))
 

@@ -31,7 +31,10 @@ class Optimiser:
 
 @dataclass(frozen=True)
 class Landmarks:
-    """How m is drawn for a batch: exact for `exact_steps`, then exact in `exact_share` of batches, else by `weights`."""
+    """How m is drawn for a batch: exact for `exact_steps`, then in `exact_share` of batches, else by `weights`.
+
+    distil: weight of the divergence from the same weights' exact output.
+    """
 
     exact_steps: int
     exact_share: float
@@ -43,7 +46,7 @@ class Landmarks:
 class Source:
     """One file of a task and its part of the plan.
 
-    share: part of all trained tokens. tokens: a batch's size, padding included. max_length: tokens of an example.
+    share: weight in all trained tokens. tokens: a batch's size, padding included. max_length: tokens of an example.
     lengths: for masked words, tokens of a piece with their weights. statements: files of questions whose right answers
     are read as plain text. pack: join sentences up to max_length. question: ask this of two choices in place of the
     file's own question, with the other choice right.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_model
+from safetensors.torch import load_model, save_model
 from torch import nn
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
@@ -20,7 +20,7 @@ from nystrom_demo.model import NystromformerModel
 from nystrom_demo.training.batches import Batch, Vocabulary
 from nystrom_demo.training.data import load_pools, word_counts
 from nystrom_demo.training.multitask import MultiTask, start_masked_words
-from nystrom_demo.training.plan import BatchPlan
+from nystrom_demo.training.plan import EXACT_LANDMARKS, BatchPlan
 from nystrom_demo.training.recipe import Optimiser, Recipe
 
 
@@ -41,6 +41,7 @@ class Run:
     minutes: float | None = None
     resume: Path | None = None
     progress: bool = True
+    cpu: bool = False
 
 
 def train(recipe: Recipe, data: Path, work: Path, run: Run) -> Path:
@@ -94,6 +95,7 @@ def training_arguments(recipe: Recipe, run: Run) -> TrainingArguments:
         save_total_limit=2,
         logging_steps=run.log_steps,
         disable_tqdm=not run.progress,
+        use_cpu=run.cpu,
         ddp_find_unused_parameters=True,  # a batch trains one head of five
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
@@ -137,8 +139,8 @@ class PlanTrainer(Trainer):
 
     def compute_loss(self, model: nn.Module, inputs: Batch, return_outputs: bool = False, **kwargs):
         output = model(**inputs)
-        exactness = "" if self.model.encoder.config.num_landmarks > inputs["inputs"]["input_ids"].shape[-1] else "/m"
-        self._losses.setdefault(inputs["task"] + exactness, []).append(output["loss"].detach())
+        name = inputs["task"] + ("" if inputs["num_landmarks"] == EXACT_LANDMARKS else "/m")
+        self._losses.setdefault(name, []).append(output["loss"].detach())
         self._tokens += int(inputs["inputs"]["attention_mask"].sum())
         return (output["loss"], output) if return_outputs else output["loss"]
 
@@ -159,6 +161,9 @@ class PlanTrainer(Trainer):
         self.model.encoder.config.save_pretrained(folder)
         self.processing_class.save_pretrained(folder)
         torch.save(self.args, folder / "training_args.bin")
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        load_model(self.model, str(Path(resume_from_checkpoint) / "model.safetensors"))
 
 
 class TimeLimit(TrainerCallback):

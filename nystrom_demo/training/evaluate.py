@@ -1,0 +1,90 @@
+"""Figures of every head at several numbers of landmarks, from a training checkpoint or from a box of checkpoints."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors.torch import load_model
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+
+from nystrom_demo.config import NystromformerConfig
+from nystrom_demo.model import NystromformerModel
+from nystrom_demo.training.measures import MEASURES, Bench, label
+from nystrom_demo.training.multitask import HEADS, MultiTask
+from nystrom_demo.training.plan import EXACT_LANDMARKS
+from nystrom_demo.training.recipe import Recipe
+
+LANDMARKS = (4, 8, 16, 32, 64, 128, EXACT_LANDMARKS)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measure of one head. values: by number of landmarks, as text, and "exact"; limit: None for all examples."""
+
+    task: str
+    data: str
+    measure: str
+    limit: int | None
+    values: dict[str, float]
+
+
+def evaluate(
+    folder: Path,
+    data: Path,
+    recipe: Recipe,
+    landmarks: Sequence[int] = LANDMARKS,
+    limit: int | None = None,
+    only: Sequence[str] = (),
+) -> list[Row]:
+    """Measure the models in `folder`, printing each row as it is known. `only` names tasks; none for all."""
+    models, tokenizer = load_models(folder, recipe)
+    bench = Bench(models, tokenizer, data, tuple(landmarks), limit)
+    rows: list[Row] = []
+    print(header(landmarks))
+    for name, (task, measure) in MEASURES.items():
+        if only and task not in only:
+            continue
+        for figure, values in measure(bench).items():
+            rows.append(Row(task, name, figure, limit, values))
+            print(line(rows[-1]), flush=True)
+    return rows
+
+
+def load_models(folder: Path, recipe: Recipe) -> tuple[dict[str, PreTrainedModel], PreTrainedTokenizerFast]:
+    """The five models by task, and the tokenizer, of a training checkpoint or a box. ValueError if it is neither."""
+    if (folder / "model.safetensors").exists():
+        model = load_multitask(folder, recipe)
+        return dict(model.heads.items()), AutoTokenizer.from_pretrained(folder)
+    if (folder / "masked-lm" / "config.json").exists():
+        models = {task: head.from_pretrained(folder / task).eval() for task, head in HEADS.items()}
+        return models, AutoTokenizer.from_pretrained(folder / "masked-lm")
+    raise ValueError(f"{folder} holds neither a training checkpoint nor a box of checkpoints.")
+
+
+def load_multitask(checkpoint: Path, recipe: Recipe) -> MultiTask:
+    """The encoder and heads of a training checkpoint, in evaluation mode."""
+    encoder = NystromformerModel(NystromformerConfig.from_pretrained(checkpoint))
+    model = MultiTask(encoder, recipe.labels)
+    load_model(model, str(checkpoint / "model.safetensors"))
+    return model.eval()
+
+
+def write_rows(rows: Sequence[Row], path: Path) -> None:
+    path.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+
+
+def read_rows(path: Path) -> list[Row]:
+    return [Row(**row) for row in json.loads(path.read_text())]
+
+
+def header(landmarks: Sequence[int]) -> str:
+    return _columns("", [label(m) for m in landmarks])
+
+
+def line(row: Row) -> str:
+    return _columns(f"{row.data}, {row.measure}", [f"{value:.1f}" for value in row.values.values()])
+
+
+def _columns(first: str, rest: Sequence[str]) -> str:
+    return f"{first:<75}" + "".join(f"{text:>7}" for text in rest)

@@ -1,0 +1,200 @@
+"""Data files to examples to batches: formats, token labels, windows, masking, and a plan that never changes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_box import make_tokenizer
+from training_data import CHOICES, PARAGRAPH, QUESTIONS, RECIPE, SENTENCES, make_data
+
+from nystrom_demo.training import examples, readers
+from nystrom_demo.training.batches import Vocabulary, collate, mask_words
+from nystrom_demo.training.data import load_pools, read_examples, word_counts
+from nystrom_demo.training.plan import EXACT_LANDMARKS, BatchPlan, cut_batches
+from nystrom_demo.training.recipe import RECIPE as PACKAGE_RECIPE
+from nystrom_demo.training.recipe import TASKS, Source, read_recipe
+
+LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return make_tokenizer(128)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text(RECIPE)
+    return read_recipe(path)
+
+
+def make_plan(recipe, data, tokenizer, work, length=20):
+    return BatchPlan(load_pools(recipe, data, tokenizer, work), recipe, Vocabulary.of(tokenizer), length)
+
+
+def test_readers_give_back_what_the_files_hold(data):
+    reviews = readers.read_labelled(data / "sst2/train.tsv.gz")
+    assert reviews[1] == ("a bad film in the cold", 0) and len(reviews) == 20
+    sentence = readers.read_tagged(data / "ner_uner_ewt/train.conll.gz")[1]
+    assert list(zip(sentence.tokens, sentence.tags, strict=True)) == SENTENCES[1]
+    assert readers.read_questions(data / "squad_v1.1_partial/train.jsonl.gz")[0]["question"] == "Where did Mary go?"
+    assert readers.read_paragraphs(data / "mlm_wiki/train.txt.gz") == [PARAGRAPH] * 6
+    assert readers.read_statements(data / "comve_explanation/train.jsonl.gz")[2] == "Where is London? in england"
+    assert readers.read_statements(data / "squad_v1.1_partial/train.jsonl.gz") == [PARAGRAPH]
+
+
+def test_a_words_first_token_carries_its_label_and_the_others_none(tokenizer):
+    rows = [readers.Tagged(["unhappily", "London"], ["O", "B-LOC"])]
+    (example,) = examples.word_examples(rows, tokenizer, LABELS, 64)
+    ids = example.sequences[0]
+    first = [i for i, token in enumerate(tokenizer.convert_ids_to_tokens(ids)) if not token.startswith("##")][1:-1]
+    assert len(first) == 2 < len(ids) - 2
+    assert {i: example.target[i] for i in first} == {first[0]: 0, first[1]: 3}
+    assert all(example.target[i] == -100 for i in range(len(ids)) if i not in first)
+
+
+def test_packing_keeps_every_sentence_and_the_limit(tokenizer, data):
+    rows = readers.read_tagged(data / "ner_uner_ewt/train.conll.gz")
+    single = examples.word_examples(rows, tokenizer, LABELS, 32)
+    packed = examples.word_examples(rows, tokenizer, LABELS, 32, pack=True)
+    assert len(packed) < len(single) and max(example.length for example in packed) <= 32
+    body = [np.concatenate([example.target[1:-1] for example in some]) for some in (single, packed)]
+    assert np.array_equal(*body)
+
+
+@pytest.mark.parametrize("max_length", [64, 26])
+def test_the_answers_tokens_are_marked_in_each_window_that_holds_it(tokenizer, max_length):
+    rows = [{"context": PARAGRAPH} | row for row in QUESTIONS]
+    found = examples.answer_examples(rows, tokenizer, max_length, stride=8)
+    assert len(found) >= len(rows)
+    for example in found:
+        assert example.length <= max_length
+        first, last = example.target
+        answer = tokenizer.decode(example.sequences[0][first : last + 1])
+        assert answer in ("paris", "john") and first >= example.second[0]
+
+
+def test_windows_cover_the_passage_and_overlap(tokenizer):
+    cut = examples.windows("Who?", PARAGRAPH, tokenizer, 20, 5)
+    assert len(cut) >= 2 and all(len(window.ids) <= 20 for window in cut)
+    assert cut[0].offsets[-5:] == cut[1].offsets[:5]
+    assert cut[-1].offsets[-1][1] == len(PARAGRAPH)
+
+
+def test_a_choice_is_the_second_segment_and_another_question_turns_the_label(tokenizer):
+    three, _, two = examples.choice_examples(CHOICES, tokenizer, 64)
+    assert len(three.sequences) == 3 and int(three.target) == 1
+    text = tokenizer.decode(three.sequences[1][three.second[1] :])
+    assert text == "no water [SEP]"
+    (turned,) = examples.choice_examples(CHOICES[2:], tokenizer, 64, "Which is wrong?")
+    assert int(two.target) == 0 and int(turned.target) == 1
+
+
+def test_pieces_hold_each_sentence_once_within_their_lengths(tokenizer):
+    pieces = examples.piece_examples([PARAGRAPH] * 5, tokenizer, {24: 1.0, 48: 1.0}, seed=0)
+    whole = tokenizer(" ".join([PARAGRAPH] * 5), add_special_tokens=False)["input_ids"]
+    assert np.concatenate([piece.sequences[0][1:-1] for piece in pieces]).tolist() == whole
+    assert max(piece.length for piece in pieces) <= 48
+
+
+def test_masking_hides_words_only_and_labels_only_what_it_hides():
+    rng = np.random.default_rng(0)
+    vocabulary = Vocabulary(mask=4, special=(0, 1, 2, 3, 4), size=50)
+    ids = np.tile(np.array([2, *range(5, 45), 3, 0, 0]), (200, 1))
+    shown, labels = mask_words(ids, vocabulary, rng)
+    hidden = labels != -100
+    assert abs(hidden.sum() / (200 * 40) - 0.15) < 0.01
+    assert not hidden[:, [0, 41, 42, 43]].any() and np.array_equal(shown[~hidden], ids[~hidden])
+    assert np.array_equal(labels[hidden], ids[hidden])
+    assert abs((shown[hidden] == 4).mean() - 0.8) < 0.03
+    shown, labels = mask_words(ids, vocabulary, rng, as_mask=1.0, as_random=0.0)
+    assert (shown[labels != -100] == 4).all()
+
+
+def test_masking_leaves_no_batch_without_a_label():
+    _, labels = mask_words(np.array([[2, 3]]), Vocabulary(4, (2, 3, 4), 9), np.random.default_rng(0))
+    assert (labels != -100).sum() == 1
+
+
+def test_a_batch_is_padded_to_its_longest_with_types_and_targets(tokenizer):
+    rows = examples.choice_examples(CHOICES[:2], tokenizer, 64)
+    batch = collate("multiple-choice", rows, 4, vocabulary=Vocabulary.of(tokenizer), rng=np.random.default_rng(0))
+    inputs = batch["inputs"]
+    longest = max(row.length for row in rows)
+    assert inputs["input_ids"].shape == inputs["attention_mask"].shape == (2, 3, longest)
+    assert inputs["labels"].tolist() == [1, 0]
+    assert inputs["attention_mask"].sum() == sum(len(s) for row in rows for s in row.sequences)
+    assert inputs["token_type_ids"][0, 0, rows[0].second[0]] == 1
+    assert (inputs["token_type_ids"] <= inputs["attention_mask"]).all()
+
+
+def test_batches_hold_each_example_once_within_their_tokens():
+    rng = np.random.default_rng(3)
+    shapes = np.stack([rng.integers(1, 4, 500), rng.integers(3, 40, 500)], axis=1)
+    batches = cut_batches(rng.permutation(500), shapes, 120)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(500))
+    for batch in batches:
+        assert len(set(shapes[batch, 0])) == 1
+        assert len(batch) * shapes[batch].prod(1).max() <= 120 or len(batch) == 1
+
+
+def test_the_plan_is_the_same_whatever_its_length_and_the_order_of_asking(recipe, data, tokenizer, tmp_path):
+    forward = make_plan(recipe, data, tokenizer, tmp_path)
+    backward = make_plan(recipe, data, tokenizer, tmp_path, length=500)
+    for step in reversed(range(20)):
+        ours, theirs = forward[step], backward[step]
+        assert (ours["task"], ours["num_landmarks"]) == (theirs["task"], theirs["num_landmarks"])
+        for name, tensor in ours["inputs"].items():
+            assert torch.equal(tensor, theirs["inputs"][name])
+
+
+def test_pools_get_their_shares_and_landmarks_are_fewer_than_tokens(recipe, data, tokenizer, tmp_path):
+    plan = make_plan(recipe, data, tokenizer, tmp_path, 200)
+    tokens, drawn = dict.fromkeys(TASKS, 0), set()
+    for step in range(200):
+        batch = plan[step]
+        tokens[batch["task"]] += int(batch["inputs"]["attention_mask"].sum())
+        drawn.add(batch["num_landmarks"])
+        assert (
+            batch["num_landmarks"] == EXACT_LANDMARKS or batch["num_landmarks"] < batch["inputs"]["input_ids"].shape[-1]
+        )
+        assert step >= recipe.landmarks.exact_steps or batch["num_landmarks"] == EXACT_LANDMARKS
+    total = sum(tokens.values())
+    for source in recipe.sources:
+        assert abs(tokens[source.task] / total - source.share) < 0.05
+    assert drawn == {2, 4, EXACT_LANDMARKS}
+
+
+def test_tokens_are_kept_and_word_counts_come_from_the_running_text(recipe, data, tokenizer, tmp_path):
+    pools = load_pools(recipe, data, tokenizer, tmp_path)
+    assert len(list((tmp_path / "tokens").iterdir())) == len(recipe.sources)
+    again = load_pools(recipe, data, tokenizer, tmp_path)
+    assert np.array_equal(pools[0].examples[0].sequences[0], again[0].examples[0].sequences[0])
+    counts = word_counts(pools, len(tokenizer))
+    assert counts[tokenizer.convert_tokens_to_ids("river")] == 6
+
+
+def test_the_packages_recipe_trains_every_task_on_training_files_only():
+    recipe = read_recipe(PACKAGE_RECIPE)
+    assert {source.task for source in recipe.sources} == set(TASKS)
+    assert {Path(file).name.split(".")[0] for source in recipe.sources for file in source.files} == {"train"}
+
+
+def test_an_unknown_task_is_refused(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.replace('"masked-lm"', '"translation"'))
+    with pytest.raises(ValueError, match="names translation"):
+        read_recipe(path)
+
+
+def test_statements_are_read_as_running_text(recipe, data, tokenizer):
+    source = Source("masked-lm", 1.0, 64, statements=("comve_explanation/train.jsonl.gz",), lengths={48: 1.0})
+    found = read_examples(source, recipe, data, tokenizer)
+    assert "no water" in tokenizer.decode(np.concatenate([example.sequences[0] for example in found]))

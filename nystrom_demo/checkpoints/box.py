@@ -19,16 +19,21 @@ def bundled_box() -> Path:
     return Path(os.environ.get(BOX_VARIABLE) or _BOX)
 
 
-def weight_files(folder: Path) -> dict[str, Path]:
-    """The file of each weight of a box's checkpoint; empty where one model.safetensors holds them all."""
+def weight_files(folder: Path, prefix: str = "") -> frozenset[Path]:
+    """The files that hold the weights under `prefix`, by the checkpoint's index; empty where it has none."""
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
-        return {}
-    return {weight: (folder / name).resolve() for weight, name in json.loads(index.read_text())["weight_map"].items()}
+        return frozenset()
+    weight_map = json.loads(index.read_text())["weight_map"]
+    names = {name for weight, name in weight_map.items() if weight.startswith(prefix)}
+    return frozenset((folder / name).resolve() for name in names)
 
 
-def check_sums(box: Path, tasks: Iterable[str]) -> None:
-    """CheckpointError if a file that is read for `tasks` differs from the box's SHA256SUMS.json or is not in it."""
+def check_sums(box: Path, tasks: Iterable[str]) -> dict[str, str]:
+    """The box's SHA256SUMS.json as path in the box: SHA-256.
+
+    CheckpointError if a file that is read for `tasks` differs from it or is not in it.
+    """
     box = box.resolve()
     if not (box / MANIFEST).is_file():
         raise CheckpointError(f"The bundled checkpoints have no {MANIFEST}.")
@@ -36,9 +41,10 @@ def check_sums(box: Path, tasks: Iterable[str]) -> None:
     done: set[Path] = set()
     for folder in (box / task for task in tasks):
         _check_files([path for name in _READ if (path := folder / name).is_file()], box, sums)
-        shards = set(weight_files(folder).values()) - done
+        shards = weight_files(folder) - done
         _check_files(shards, box, sums)
         done |= shards
+    return sums
 
 
 def _check_files(paths: Iterable[Path], box: Path, sums: dict[str, str]) -> None:

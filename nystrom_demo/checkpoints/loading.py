@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from transformers import (
@@ -85,9 +86,8 @@ def load_bundled(
     default half precision on a GPU, single on a CPU. box: another folder of the same layout.
     """
     box = bundled_box() if box is None else Path(box)
-    check_sums(box, TASKS)
-    trunks: dict[frozenset[Path], torch.nn.Module] = {}
-    return {task: _load_boxed(box / task, task, device, dtype, trunks) for task in TASKS}
+    shared = _Shared(check_sums(box, TASKS), {}, {})
+    return {task: _load_boxed(box / task, task, device, dtype, shared) for task in TASKS}
 
 
 def load_checkpoint(
@@ -108,8 +108,8 @@ def load_checkpoint(
     """
     check_task(task)
     if isinstance(source, str) and source in TASKS:
-        check_sums(bundled_box(), [source])
-        return _load_boxed(bundled_folder(source), task, device, dtype, {})
+        shared = _Shared(check_sums(bundled_box(), [source]), {}, {})
+        return _load_boxed(bundled_folder(source), task, device, dtype, shared)
     folder = _find_folder(source, root)
     if folder is not None:
         return _load_vetted(folder, folder, task, str(source), device, dtype)
@@ -134,23 +134,30 @@ def _find_folder(source: str | Path, root: str | Path | None) -> Path | None:
     return folder if folder.is_dir() else None
 
 
+class _Shared(NamedTuple):
+    """What the box's checkpoints have in common in memory: trunks by their files, tokenizers by their files' sums."""
+
+    sums: dict[str, str]
+    trunks: dict[frozenset[Path], torch.nn.Module]
+    tokenizers: dict[tuple[str | None, ...], PreTrainedTokenizerBase]
+
+
 def _load_boxed(
-    folder: Path,
-    task: str,
-    device: str | torch.device | None,
-    dtype: torch.dtype | None,
-    trunks: dict[frozenset[Path], torch.nn.Module],
+    folder: Path, task: str, device: str | torch.device | None, dtype: torch.dtype | None, shared: _Shared
 ) -> Checkpoint:
-    """A checkpoint of the box, checked by its sums. Its trunk is taken from, or put into, `trunks` by its files."""
+    """A checkpoint of the box, whose sums are right. Trunk and tokenizer are taken from, or put into, `shared`."""
     config = make_config(read_object(folder / "config.json", max_items=50_000))
     model, missing = _build(folder, task, config)
-    prefix = model.base_model_prefix + "."
-    files = frozenset(path for name, path in weight_files(folder).items() if name.startswith(prefix))
+    prefix = model.base_model_prefix
+    files = weight_files(folder, prefix + ".")
     if files:
-        setattr(model, model.base_model_prefix, trunks.setdefault(files, model.base_model))
+        setattr(model, prefix, shared.trunks.setdefault(files, model.base_model))
         model.tie_weights()
-    tokenizer = load_tokenizer(folder, folder, config)
-    return Checkpoint(task, folder.name, _place(model, device, dtype), tokenizer, "bundled", bool(missing))
+    key = tuple(shared.sums.get(f"{folder.name}/{name}") for name in ("tokenizer.json", "tokenizer_config.json"))
+    if key not in shared.tokenizers:
+        shared.tokenizers[key] = load_tokenizer(folder, folder, config)
+    model = _place(model, device, dtype)
+    return Checkpoint(task, folder.name, model, shared.tokenizers[key], "bundled", bool(missing))
 
 
 def _load_vetted(

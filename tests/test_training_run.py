@@ -18,6 +18,7 @@ from nystrom_demo.config import EXACT
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.training.__main__ import parser
 from nystrom_demo.training.batches import Vocabulary
+from nystrom_demo.training.card import DATA_SETS, write_cards
 from nystrom_demo.training.convert import convert
 from nystrom_demo.training.data import load_pools
 from nystrom_demo.training.evaluate import load_models, load_multitask, read_rows
@@ -244,3 +245,20 @@ def test_the_encoders_weights_are_stored_once_in_half_precision(folders):
 def test_a_folder_that_is_neither_checkpoint_nor_box_is_refused(tmp_path):
     with pytest.raises(ValueError, match="neither a training checkpoint nor a box"):
         load_models(tmp_path, read_recipe())
+
+
+def test_cards_hold_the_figures_the_data_and_their_terms(folders):
+    box = folders / "box"
+    rows = read_rows(folders / "figures.json")
+    write_cards(box, rows, read_recipe(), 1.5)
+    text = (box / "question-answering/README.md").read_text()
+    f1 = next(row for row in rows if row.measure == "F1" and row.task == "question-answering")
+    assert f"| F1 | {f1.values['4']:.1f} | {f1.values['exact']:.1f} |" in text
+    assert "| m = 4 | exact |" in text and "first 5 examples" in text
+    assert "1.5 M tokens" in text and "CC BY-SA 4.0" in text and "unstated" in text
+    assert load_bundled("cpu", box=box)["question-answering"].name == "question-answering"
+
+
+def test_every_source_of_the_recipe_has_its_terms():
+    names = {file.split("/")[0] for source in read_recipe().sources for file in source.files}
+    assert names <= set(DATA_SETS)

@@ -29,7 +29,7 @@ def convert(bert: BertModel, shape: ModelShape) -> NystromformerModel:
 
 
 def converted_config(bert: BertConfig, shape: ModelShape) -> NystromformerConfig:
-    """A configuration of the base's shape, without dropout, which takes away a CPU's fused attention: half the speed."""
+    """A configuration of the base's shape. No dropout: it keeps a CPU from its fused attention, at half the speed."""
     kept = (
         "vocab_size hidden_size num_hidden_layers num_attention_heads intermediate_size hidden_act type_vocab_size "
         "initializer_range layer_norm_eps pad_token_id"

@@ -1,0 +1,177 @@
+"""Model cards of a box: README.md in each checkpoint's folder, from the figures and the recipe."""
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from nystrom_demo.training.evaluate import Row
+from nystrom_demo.training.export import write_manifest
+from nystrom_demo.training.multitask import HEADS
+from nystrom_demo.training.recipe import Recipe, Source
+
+DATA_SETS = tomllib.loads(Path(__file__).with_name("data_sets.toml").read_text())
+
+TITLES = {
+    "masked-lm": ("masked words", "fill-mask", "a text with [MASK] in it gives words for that place"),
+    "sequence-classification": (
+        "sentiment of reviews",
+        "text-classification",
+        "a text, from a sentence to a review of 2,000 tokens, is called negative or positive",
+    ),
+    "token-classification": (
+        "names of persons, places and organisations",
+        "token-classification",
+        "each word's first token is labelled O or B-/I- of PER, LOC, ORG",
+    ),
+    "question-answering": (
+        "answers in a passage",
+        "question-answering",
+        "a question and a passage give the stretch of the passage that answers it",
+    ),
+    "multiple-choice": (
+        "everyday questions with choices",
+        "multiple-choice",
+        "a question, with or without a passage, and two to six choices give a score for each choice",
+    ),
+}
+
+LIMITS = {
+    "masked-lm": "Trained on few tokens for a language model: it knows common words and frames well, facts poorly.",
+    "sequence-classification": "Films only: other subjects, mixed opinions and irony are outside what it was shown.",
+    "token-classification": "Web text, news and tweets, all lower-cased: capitals, which mark names, are not seen.",
+    "question-answering": (
+        "Every training question had its answer in the passage, and passages were at most 384 tokens: on longer ones, "
+        "and on questions without an answer, its scores are less to be trusted."
+    ),
+    "multiple-choice": "Choices are scored one by one from general word knowledge; it does not reason in steps.",
+}
+
+CARD = """---
+language: en
+license: apache-2.0
+library_name: transformers
+pipeline_tag: {pipeline}
+base_model: sentence-transformers/all-MiniLM-L6-v2
+tags: [nystromformer, linear-attention]
+---
+# Nyströmformer for {title}
+
+{does}. One encoder (6 layers, 384 wide, 12 heads, up to 4,096 tokens, lower-casing vocabulary of 30,522) serves this
+and four other heads; its weights are in `../encoder/model.safetensors`. The same weights run with any number of
+landmarks m and with exact attention.
+
+```python
+import nystrom_demo
+from transformers import AutoTokenizer
+from nystrom_demo import {head}
+
+model = {head}.from_pretrained("{task}")
+tokenizer = AutoTokenizer.from_pretrained("{task}")
+model.set_num_landmarks(32)
+```
+
+## Figures
+
+By number of landmarks; validation splits, which were not trained on.{limited}
+
+{figures}
+
+## Base
+
+[sentence-transformers/all-MiniLM-L6-v2](https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2), Apache-2.0, a
+BERT of this shape. Its weights were taken over exactly; the position table of 512 was tiled to 4,096 and trained on,
+and the convolution of {kernel} taps began at zero.
+
+## Training
+
+All five heads at once on the shared encoder, {tokens:.1f} M tokens on two shared CPU cores, AdamW
+({encoder_rate:g} for the encoder, {head_rate:g} for the heads, {convolution_rate:g} for the convolution), level after
+{warmup} steps of warm-up, then falling to zero. The first {exact_steps} steps had exact attention; after them m was
+drawn for each batch, exact in {exact_share:.0%}, else from {landmarks}.{distil}
+`nystrom_demo/training/recipe.toml` in the source repository holds every choice and
+`python -m nystrom_demo.training train` reproduces the run.
+
+Data for this head, with its part of all tokens:
+
+{own_data}
+
+The encoder was trained on the other heads' data too:
+
+{other_data}
+
+## Limits
+
+{limits} Small and briefly trained: it shows what landmark attention does, and is not meant for decisions about people.
+English only. It repeats the biases of its texts, among them reviews, novels of before 1930 and tweets.
+
+## Licence
+
+The weights are given under Apache-2.0. The terms of the data are as listed above, as stated where each copy was found;
+"unstated" means that the copy came without any.
+"""
+
+
+def write_cards(box: Path, rows: Sequence[Row], recipe: Recipe, million_tokens: float) -> None:
+    """README.md of each of the box's five checkpoints, and the manifest anew."""
+    for task in HEADS:
+        own = [row for row in rows if row.task == task]
+        (box / task / "README.md").write_text(card(task, own, recipe, million_tokens))
+    write_manifest(box)
+
+
+def card(task: str, rows: Sequence[Row], recipe: Recipe, million_tokens: float) -> str:
+    """The model card of one checkpoint, Markdown. `rows` are its own figures."""
+    title, pipeline, does = TITLES[task]
+    limit = next((row.limit for row in rows if row.limit), None)
+    landmarks = recipe.landmarks
+    return CARD.format(
+        task=task,
+        head=HEADS[task].__name__,
+        title=title,
+        pipeline=pipeline,
+        does=does[0].upper() + does[1:],
+        figures=figures_table(rows),
+        limited=f" The first {limit} examples of each." if limit else "",
+        kernel=recipe.model.conv_kernel_size,
+        tokens=million_tokens,
+        encoder_rate=recipe.optimiser.encoder_rate,
+        head_rate=recipe.optimiser.head_rate,
+        convolution_rate=recipe.optimiser.convolution_rate,
+        warmup=recipe.optimiser.warmup_steps,
+        exact_steps=landmarks.exact_steps,
+        exact_share=landmarks.exact_share,
+        landmarks=", ".join(map(str, landmarks.weights)),
+        distil=f" Self-distillation had weight {landmarks.distil:g}." if landmarks.distil else "",
+        own_data=data_table(recipe.sources, [s for s in recipe.sources if s.task == task]),
+        other_data=data_table(recipe.sources, [s for s in recipe.sources if s.task != task]),
+        limits=LIMITS[task],
+    )
+
+
+def figures_table(rows: Sequence[Row]) -> str:
+    """A Markdown table, a measure a row."""
+    columns = list(rows[0].values) if rows else []
+    lines = [f"| data | measure | {' | '.join(_heading(m) for m in columns)} |", f"|{' --- |' * (2 + len(columns))}"]
+    for row in rows:
+        numbers = (f"{value:.0f}" if row.measure.startswith("of ") else f"{value:.1f}" for value in row.values.values())
+        lines.append(f"| {row.data} | {row.measure} | {' | '.join(numbers)} |")
+    return "\n".join(lines)
+
+
+def data_table(sources: Iterable[Source], some: Iterable[Source]) -> str:
+    """A Markdown table of the data sets of `some` sources, with their parts of all `sources`' tokens."""
+    total = sum(source.share for source in sources)
+    shares: dict[str, float] = {}
+    for source in some:
+        names = [file.split("/")[0] for file in source.files]
+        for name in names:
+            shares[name] = shares.get(name, 0) + source.share / len(names) / total
+    lines = ["| data | tokens | terms | copy from |", "| --- | --- | --- | --- |"]
+    for name, share in shares.items():
+        row = DATA_SETS[name]
+        lines.append(f"| {row['name']} | {share:.1%} | {row['terms']} | {row['copy']} |")
+    return "\n".join(lines)
+
+
+def _heading(landmarks: str) -> str:
+    return landmarks if landmarks == "exact" else f"m = {landmarks}"

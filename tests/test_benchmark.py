@@ -5,6 +5,8 @@ import math
 import pandas as pd
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from nystrom_demo.benchmark import (
     METHODS,
@@ -19,6 +21,10 @@ from nystrom_demo.benchmark import (
     time_in_turn,
     to_frame,
 )
+from nystrom_demo.benchmark.__main__ import main
+from nystrom_demo.benchmark.compare import Ratio, compare, ratio
+from nystrom_demo.benchmark.methods import BERT_SDPA, MATRIX_PRODUCT, landmark_flops
+from nystrom_demo.benchmark.report import comparison_table, machine, markdown_table
 
 CPU = torch.device("cpu")
 SMALL = {"num_landmarks": 3, "heads": 2, "head_dim": 5, "conv_kernel_size": 7, "repeats": 2}
@@ -189,3 +195,91 @@ def test_the_frame_survives_a_csv_file(tmp_path):
 def test_bad_arguments_are_refused_at_once(arguments, message):
     with pytest.raises(ValueError, match=message):
         time_attention(**{"lengths": [6], **arguments})
+
+
+def test_compared_methods_share_their_rounds():
+    workload = Workload(num_landmarks=3, heads=2, head_dim=5, conv_kernel_size=7)
+    methods = [METHODS["landmarks"], METHODS["softmax (SDPA)"], METHODS["transformers landmarks"]]
+    points = list(compare(workload, [12, 13], methods, repeats=3))
+    assert [(p.n, p.method) for p in points] == [(n, m.name) for n in (12, 13) for m in methods]
+    assert [len(p.seconds) for p in points] == [3, 3, 3, 3, 3, 0]
+
+
+def test_a_comparison_stops_after_one_round_when_its_budget_is_spent():
+    calls = {"a": lambda: None, "b": lambda: None}
+    assert [len(s) for s in time_in_turn(calls, CPU, repeats=5, budget_seconds=1e-9).values()] == [1, 1]
+
+
+def test_a_ratio_is_taken_round_by_round():
+    slow, fast = Measurement("a", 5, (2.0, 9.0, 8.0)), Measurement("b", 5, (1.0, 3.0, 2.0))
+    assert ratio(slow, fast) == Ratio(3.0, 2.0, 4.0)
+    assert ratio(slow, Measurement("b", 5, ())) is None
+
+
+def test_the_matrix_product_has_the_operations_of_landmark_attention():
+    workload = Workload(num_landmarks=16, heads=3, head_dim=32, conv_kernel_size=None)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # fused kernels are not counted
+        METHODS["landmarks"].prepare(workload, 640)()
+    assert landmark_flops(workload, 640) == pytest.approx(counter.get_total_flops(), rel=0.05)
+    with FlopCounterMode(display=False) as counter:
+        MATRIX_PRODUCT.prepare(workload, 640)()
+    assert landmark_flops(workload, 640) == pytest.approx(counter.get_total_flops(), rel=0.05)
+
+
+def test_yardsticks_say_where_they_do_not_stand():
+    alone = Workload(num_landmarks=3, heads=2, head_dim=5)
+    assert "whole model" in BERT_SDPA.refuses(alone, 12)
+    assert not MATRIX_PRODUCT.refuses(alone, 12)
+    whole = Workload(num_landmarks=3, heads=2, head_dim=5, num_layers=1)
+    assert not BERT_SDPA.refuses(whole, 12)
+    assert "attention alone" in MATRIX_PRODUCT.refuses(whole, 12)
+    assert BERT_SDPA.prepare(whole, 12)().shape == (1, 12, 10)
+
+
+def test_a_comparison_table_gives_times_and_multiples():
+    points = [
+        Measurement("ours", 1024, (0.002, 0.004), 3 * 2**20),
+        Measurement("theirs", 1024, (0.008, 0.008)),
+        Measurement("ours", 2048, (0.5, 0.5)),
+        Measurement("theirs", 2048, (9.0,), extrapolated=True, note="too long"),
+    ]
+    lines = comparison_table(points, "ours").splitlines()
+    assert lines[0] == "| n | ours | theirs |"
+    assert lines[2] == "| 1,024 | 3 ms, 3 MiB | 3× (2 to 4) |"
+    assert lines[3] == "| 2,048 | 500 ms | past the budget |"
+
+
+def test_markdown_tables_align_numbers():
+    assert markdown_table(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
+
+
+def test_the_machine_is_named_with_versions():
+    line = machine(CPU)
+    assert torch.__version__ in line and "cores" in line and "GiB" in line and line.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "words"),
+    [
+        ("core", [], "Landmarks against one square matrix product"),
+        ("model", [], "Batch 8:"),
+        ("training", [], "Batch 4 with gradient checkpointing:"),
+        ("growth", [], "peak memory"),
+        ("long", ["--lengths", "24"], "at n = 24"),
+        ("analysis", ["--lengths", "24"], "all heads of 1 layers"),
+        ("sweep", ["--backward", "--whole-model"], "as fast as landmarks at"),
+    ],
+)
+def test_each_command_prints_markdown_and_writes_csv(command, options, words, tmp_path, capsys):
+    small = ["--landmarks", "3", "--heads", "2", "--head-dim", "5", "--layers", "1", "--repeats", "1"]
+    lengths = [] if options[:1] == ["--lengths"] else ["--lengths", "12", "24"]
+    main([command, *small, *lengths, *options, "--csv", str(tmp_path / "out.csv")])
+    printed = capsys.readouterr().out
+    assert printed.startswith("### ") and words in printed and machine(CPU) in printed
+    assert len(pd.read_csv(tmp_path / "out.csv")) >= 1
+
+
+def test_an_unknown_command_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["guess"])
+    assert "invalid choice" in capsys.readouterr().err

@@ -6,6 +6,7 @@ of the allocator's own events, as torch's profiler records them: workspaces insi
 a library takes behind torch's back (MKL's packing buffers) is not.
 """
 
+import math
 import os
 import threading
 import time
@@ -33,13 +34,26 @@ def time_once(call: Callable[[], object], device: torch.device) -> float:
 
 
 def time_in_turn(
-    calls: Mapping[str, Callable[[], object]], device: torch.device, *, repeats: int, warm_up: int = 1
+    calls: Mapping[str, Callable[[], object]],
+    device: torch.device,
+    *,
+    repeats: int,
+    warm_up: int = 1,
+    budget_seconds: float = math.inf,
 ) -> dict[str, tuple[float, ...]]:
-    """Seconds of each call, `repeats` times: A B C, A B C, …, so that a slow moment of the machine hits all alike."""
+    """Seconds of each call, `repeats` times: A B C, A B C, …, so that a slow moment of the machine hits all alike.
+
+    Fewer rounds, at least one, where another would go past budget_seconds.
+    """
     for call in calls.values():
         for _ in range(warm_up):
             call()
-    rounds = [{name: time_once(call, device) for name, call in calls.items()} for _ in range(repeats)]
+    start = time.perf_counter()
+    rounds = []
+    while len(rounds) < repeats:
+        if rounds and (time.perf_counter() - start) * (1 + 1 / len(rounds)) > budget_seconds:
+            break
+        rounds.append({name: time_once(call, device) for name, call in calls.items()})
     return {name: tuple(seconds[name] for seconds in rounds) for name in calls}
 
 

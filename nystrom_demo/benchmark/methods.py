@@ -10,9 +10,15 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import BertConfig, BertModel, PreTrainedModel
 
-from nystrom_demo.attention import depthwise_convolution, nystrom_attention, softmax_attention, softmax_attention_map
+from nystrom_demo.attention import (
+    PINV_ITERATIONS,
+    depthwise_convolution,
+    nystrom_attention,
+    softmax_attention,
+    softmax_attention_map,
+)
 from nystrom_demo.config import AttentionSettings, NystromformerConfig
 from nystrom_demo.model import NystromformerModel
 
@@ -90,7 +96,7 @@ def model_call(workload: Workload, n: int, model: PreTrainedModel, **options) ->
     """The call of a whole model on n random tokens a row, with its backward pass where the workload asks for it."""
     model = model.to(workload.device, workload.dtype).train(workload.backward)
     if workload.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable()
     generator = torch.Generator().manual_seed(n)
     ids = torch.randint(3, model.config.vocab_size, (workload.batch, n), generator=generator).to(workload.device)
     if not workload.backward:
@@ -155,6 +161,7 @@ def transformers_attention(workload: Workload, n: int, segment_means_seq_len: in
     """transformers' self-attention module, its projections replaced by q, k and v themselves."""
     model = transformers_nystromformer(replace(workload, num_layers=1), 1, segment_means_seq_len)
     module = model.encoder.layer[0].attention.self.to(workload.device, workload.dtype)
+    module.query = module.key = module.value = None
     weights = () if workload.conv_kernel_size is None else (module.conv.weight,)
 
     def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
@@ -217,6 +224,26 @@ def _transformers_landmarks_refuse(workload: Workload, n: int) -> str:
     return ""
 
 
+def landmark_flops(workload: Workload, n: int) -> int:
+    """Floating point operations of landmark attention alone: its two attentions, pseudo-inverse and convolution."""
+    m, d = workload.num_landmarks, workload.head_dim
+    attentions = 2 * 2 * (2 * n * m * d)  # tokens to landmarks and back, two products each
+    pinv = PINV_ITERATIONS * 4 * 2 * m**3 + 2 * m * m * d  # four products a step, and the product with the values
+    convolution = 2 * n * d * (workload.conv_kernel_size or 0)
+    return workload.batch * workload.heads * (attentions + pinv + convolution)
+
+
+def _matrix_product(workload: Workload, n: int) -> Call:
+    size = round((landmark_flops(workload, n) / 2) ** (1 / 3))
+    a, b = torch.randn(2, size, size, generator=torch.Generator().manual_seed(n)).to(workload.device, workload.dtype)
+    return lambda: a @ b
+
+
+def _bert(workload: Workload, n: int) -> Call:
+    config = BertConfig(**model_settings(workload, n), attn_implementation="sdpa")
+    return model_call(workload, n, BertModel(config, add_pooling_layer=False))
+
+
 SOFTMAX_EAGER = _our_method("softmax (eager)", 2, "eager", _eager)
 SOFTMAX_SDPA = _our_method("softmax (SDPA)", 2, "sdpa", _sdpa)
 LANDMARKS = _our_method("landmarks", 1, "nystrom", landmark_attention)
@@ -227,3 +254,17 @@ METHODS: dict[str, Method] = {
     method.name: method
     for method in (SOFTMAX_EAGER, SOFTMAX_SDPA, TRANSFORMERS_DEFAULT, TRANSFORMERS_LANDMARKS, LANDMARKS)
 }
+
+# Yardsticks of the command line's comparisons, which are no way to attend in this app.
+MATRIX_PRODUCT = Method(
+    "matrix product of as many FLOPs",
+    1,
+    _matrix_product,
+    lambda workload, n: "It stands for attention alone, forward." if workload.num_layers or workload.backward else "",
+)
+BERT_SDPA = Method(
+    "BERT (SDPA)",
+    2,
+    _bert,
+    lambda workload, n: "" if workload.num_layers else "BERT is a whole model: ask for at least one layer.",
+)

@@ -89,7 +89,7 @@ def time_attention(
         raise ValueError(f"repeats must be at least 1, got {repeats}.")
     if budget_seconds <= 0 or budget_bytes <= 0:
         raise ValueError(f"The budgets must be positive, got {budget_seconds} s and {budget_bytes} bytes.")
-    runs = [_Run(method, workload, repeats, budget_seconds, budget_bytes) for method in chosen]
+    runs = [Run(method, workload, repeats, budget_seconds, budget_bytes) for method in chosen]
     return (run.measure(n) for n in lengths for run in runs)
 
 
@@ -125,7 +125,7 @@ def to_frame(measurements: Sequence[Measurement]) -> pd.DataFrame:
 
 
 @dataclass
-class _Run:
+class Run:
     """One method's way through the lengths: what it measured, and whether it has stopped."""
 
     method: Method
@@ -137,15 +137,20 @@ class _Run:
     stopped: str = ""
 
     def measure(self, n: int) -> Measurement:
+        declined = self.declined(n)
+        if declined is not None:
+            return declined
+        self.known.append(self._time(self.method.prepare(self.workload, n), n))
+        return self.known[-1]
+
+    def declined(self, n: int) -> Measurement | None:
+        """What stands for the measurement where the method does not run or is past its budget; None where it fits."""
         refusal = self.method.refuses(self.workload, n)
         if refusal:
             return Measurement(self.method.name, n, (), note=refusal)
         if not self.stopped:
             self._stop_if_too_much(n)
-        if self.stopped:
-            return self._extrapolate(n)
-        self.known.append(self._time(self.method.prepare(self.workload, n), n))
-        return self.known[-1]
+        return self._extrapolate(n) if self.stopped else None
 
     def _time(self, call: Call, n: int) -> Measurement:
         """The first run warms up and is weighed; the others are timed while the budget lasts, at least one of them."""

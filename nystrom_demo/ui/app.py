@@ -12,6 +12,7 @@ import gradio as gr
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.figures.roles import css_variables
 from nystrom_demo.ui import attention_tab, error_tab, learn_tab, tasks_tab, time_tab
+from nystrom_demo.ui.api import Endpoints
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, build_bench, describe
 from nystrom_demo.ui.share import Share, build_share, wire_share
 
@@ -67,6 +68,7 @@ def build_app(checkpoints: dict[str, Checkpoint]) -> gr.Blocks:
             with gr.Column(elem_id="views", scale=1, min_width=320):
                 all_tabs, tabs, refreshes = _build_tabs(bench, checkpoints)
         _wire(app, bench, share, checkpoints, all_tabs, tabs, refreshes)
+        Endpoints(checkpoints).publish()
     return app
 
 

@@ -15,6 +15,8 @@ import gradio as gr
 from nystrom_demo.attention import PINV_ITERATIONS
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.serving.limits import current_limits
+from nystrom_demo.serving.validation import check_choice, check_integer, check_switch, check_text
 from nystrom_demo.ui.examples import Example, example_for, example_of, load_examples
 
 TASK_LABELS = {
@@ -52,13 +54,26 @@ class BenchValues:
         """The chosen landmark attention, or exact attention at 0 landmarks."""
         if not self.num_landmarks:
             return EXACT
-        return AttentionSettings(
-            "nystrom", int(self.num_landmarks), int(self.pinv_iterations), bool(self.inv_coeff_init_option)
-        )
+        return AttentionSettings("nystrom", self.num_landmarks, self.pinv_iterations, self.inv_coeff_init_option)
 
     def checkpoint(self, checkpoints: dict[str, Checkpoint]) -> Checkpoint:
-        """The chosen head's checkpoint on the chosen device."""
-        return checkpoints.get(f"{self.task}@{self.device}", checkpoints[self.task])
+        """The chosen head's checkpoint on the chosen device. ValueError where there is none."""
+        devices = {checkpoint.device.type for checkpoint in checkpoints.values()}
+        check_choice("device", self.device, sorted(devices))
+        main = checkpoints[self.task]
+        return main if main.device.type == self.device else checkpoints[f"{self.task}@{self.device}"]
+
+    def checked(self) -> "BenchValues":
+        """The same with every value of its type and in its range. ValueError, in one sentence, for one that is not."""
+        limits = current_limits()
+        return BenchValues(
+            check_text("text", self.text, limits.text_chars, empty=True),
+            check_choice("checkpoint", self.task, list(TASK_LABELS)),
+            check_integer("landmarks", self.num_landmarks, 0, limits.text_tokens),
+            check_integer("pseudo-inverse steps", self.pinv_iterations, 0, MAX_PINV_ITERATIONS),
+            check_switch("first estimate", self.inv_coeff_init_option),
+            self.device,
+        )
 
 
 class Bench(NamedTuple):
@@ -99,17 +114,17 @@ class Refresh(NamedTuple):
 
 
 def takes_bench(fn: Callable) -> Callable:
-    """fn(values: BenchValues, *own) as a function of the bench's plain values and its own inputs."""
+    """fn(values: BenchValues, *own) as a function of the bench's plain values, which it checks, and its own inputs."""
     count = len(fields(BenchValues))
     inner = fn.func if isinstance(fn, functools.partial) else fn
     if inspect.isgeneratorfunction(inner):
 
         def call(*args: Any):
-            yield from fn(BenchValues(*args[:count]), *args[count:])
+            yield from fn(BenchValues(*args[:count]).checked(), *args[count:])
     else:
 
         def call(*args: Any):
-            return fn(BenchValues(*args[:count]), *args[count:])
+            return fn(BenchValues(*args[:count]).checked(), *args[count:])
 
     call.__name__, call.__doc__ = inner.__name__, inner.__doc__
     return call
@@ -232,7 +247,8 @@ def measure(
     old_num_tokens: int,
 ) -> tuple[Any, ...]:
     """Token count, slider, example and checkpoint line for a new text; m at its end (exact) stays there."""
-    checkpoint = checkpoints[task]
+    checkpoint = checkpoints[check_choice("checkpoint", task, list(TASK_LABELS))]
+    text = check_text("text", text, current_limits().text_chars, empty=True)
     num_tokens = min(count_tokens(checkpoint, text), checkpoint.max_tokens)
     m = num_tokens if num_landmarks >= old_num_tokens else min(num_landmarks, num_tokens)
     example = example_of(text, examples)

@@ -16,10 +16,12 @@ import torch
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT
 from nystrom_demo.figures.answers import answer_curve
-from nystrom_demo.serving.validation import check_integer
+from nystrom_demo.serving.admission import admit_answer
+from nystrom_demo.serving.limits import current_limits
+from nystrom_demo.serving.validation import check_integer, check_switch, check_text
 from nystrom_demo.tasks import SweepPoint, prepare, sweep_landmarks
 from nystrom_demo.tasks.latency import Latency, compare_latency
-from nystrom_demo.tasks.reading import Reader, read
+from nystrom_demo.tasks.reading import BATCH_TOKENS, Reader, read
 from nystrom_demo.ui.bench import TASK_LABELS, Bench, BenchValues, Refresh, suit_head, takes_bench
 from nystrom_demo.ui.examples import Example, example_of, load_examples
 from nystrom_demo.ui.heads import answers, choices, entities, labels, masked
@@ -52,6 +54,17 @@ class Asked(NamedTuple):
     choices_question: str
     options: str
     with_passage: bool
+
+    def checked(self) -> "Asked":
+        """The same with every text fit to be read. ValueError, in one sentence, for one that is not."""
+        longest = current_limits().text_chars
+        return Asked(
+            Masks(*self.masks),
+            check_text("question", self.question, longest, empty=True),
+            check_text("question", self.choices_question, longest, empty=True),
+            check_text("options", self.options, longest, empty=True),
+            check_switch("read the text first", self.with_passage),
+        )
 
 
 class Inputs(NamedTuple):
@@ -184,7 +197,7 @@ def show(
     checkpoints: dict[str, Checkpoint], examples: dict[str, Example], values: BenchValues, known: Sweep, *asked: Any
 ) -> tuple[Any, ...]:
     """The masks that hold for this text, the board, the answers side by side; cost and curve of other inputs go."""
-    checkpoint, asked = values.checkpoint(checkpoints), Asked(*asked)
+    checkpoint, asked = values.checkpoint(checkpoints), Asked(*asked).checked()
     asked = asked._replace(masks=_current_masks(checkpoint, examples, values, asked.masks))
     board = ""
     if values.task == "masked-lm":
@@ -194,6 +207,8 @@ def show(
         return asked.masks, board, message(missing), "", gr.update(visible=False)
     inputs = head_inputs(checkpoint, values, asked)
     reader = prepare(checkpoint, *inputs)
+    for settings in (EXACT, values.settings()):
+        admit_answer(checkpoint.model.config, reader, settings, BATCH_TOKENS)
     exact, landmark = (read(checkpoint, [reader], settings)[0] for settings in (EXACT, values.settings()))
     verdict, *sides = _compare(checkpoint, values, asked, exact, landmark)
     answer = columns(verdict, *sides, landmark_title(values, reader))
@@ -265,7 +280,7 @@ def measure(
     checkpoints: dict[str, Checkpoint], values: BenchValues, known: Sweep, *asked: Any
 ) -> Iterator[tuple[Any, Any, Any]]:
     """First the latency of both, then the curve over m, point by point unless it is known already."""
-    checkpoint, asked = values.checkpoint(checkpoints), Asked(*asked)
+    checkpoint, asked = values.checkpoint(checkpoints), Asked(*asked).checked()
     if what_is_missing(checkpoint, values, asked):
         yield "", gr.update(visible=False), Sweep("", [])
         return

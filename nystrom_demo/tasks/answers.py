@@ -125,34 +125,34 @@ class AnswerReader:
         return scores
 
     def result(self, outputs: Sequence[_Scores]) -> Answers:
-        table, none = self._probabilities(outputs)
-        best = []
+        table, none = self._log_probabilities(outputs)
+        best: list[tuple[int, int]] = []
         for place in table.flatten().argsort(descending=True, stable=True).tolist():
             length, first = divmod(place, len(self.body))
-            score = table[length, first].item()
-            if len(best) == self.top_k or score == 0:
+            if len(best) == self.top_k or table[length, first] == -torch.inf:
                 break
-            span = (first, first + length)
-            if all(span[1] < other[0] or span[0] > other[1] for other, _ in best):
-                best.append((span, score))
-        answers = tuple(self._answer(*span, score) for span, score in best)
-        unsure = not answers or answers[0].score < max(self.threshold, none)
+            last = first + length
+            if all(last < other_first or first > other_last for other_first, other_last in best):
+                best.append((first, last))
+        answers = tuple(self._answer(first, last, table[last - first, first].exp().item()) for first, last in best)
+        unsure = answers[0].score < max(self.threshold, none)
         return Answers(answers, unsure, none, self.num_tokens, len(self.windows))
 
     def probability(self, outputs: Sequence[_Scores], answer: Answers) -> float:
         """The probability of the answer's first stretch, be it likely or not."""
-        table, _ = self._probabilities(outputs)
+        table, _ = self._log_probabilities(outputs)
         wanted = answer.answers[0]
-        starts = [character_span(self.context, *span)[0] for span in self.body.offsets]
-        ends = [character_span(self.context, *span)[1] for span in self.body.offsets]
-        first, last = starts.index(wanted.start), ends.index(wanted.end)
-        return table[last - first, first].item()
+        spans = [character_span(self.context, *span) for span in self.body.offsets]
+        first = min(token for token, (start, _) in enumerate(spans) if start == wanted.start)
+        last = max(token for token, (_, end) in enumerate(spans) if end == wanted.end)
+        return table[last - first, first].exp().item()
 
     def in_words(self, answer: Answers) -> str:
         return "no answer" if answer.no_answer else answer.answers[0].answer
 
-    def _probabilities(self, outputs: Sequence[_Scores]) -> tuple[torch.Tensor, float]:
-        """(longest answer, context tokens): entry [d, i] for tokens i to i + d; and that of no answer.
+    def _log_probabilities(self, outputs: Sequence[_Scores]) -> tuple[torch.Tensor, float]:
+        """Log-probabilities (longest answer, context tokens), entry [d, i] for tokens i to i + d, −∞ for what is no
+        stretch of whole words; and the probability of no answer.
 
         No answer must hold in every window, so its score is the lowest of theirs.
         """
@@ -164,8 +164,8 @@ class AnswerReader:
         table[:, ~self.begins] = -torch.inf
         table[~_shifted(self.closes, longest, False)] = -torch.inf
         none = torch.stack([scores.none for scores in outputs]).min()
-        probabilities = torch.cat([table.flatten(), none[None]]).softmax(0)
-        return probabilities[:-1].view_as(table), probabilities[-1].item()
+        scores = torch.cat([table.flatten(), none[None]]).log_softmax(0)
+        return scores[:-1].view_as(table), scores[-1].exp().item()
 
     def _answer(self, first: int, last: int, score: float) -> Answer:
         start, end = character_span(self.context, self.body.offsets[first][0], self.body.offsets[last][1])

@@ -1,0 +1,153 @@
+"""Masked words and entities: each head's function against the model called by hand."""
+
+import unicodedata
+
+import pytest
+import torch
+from heads_by_hand import FEW, LONG, TEXT, near, outputs
+
+from nystrom_demo.config import EXACT
+from nystrom_demo.tasks import answer, fill_mask, prepare, tag
+from nystrom_demo.tasks.entities import TaggedWord, merge_entities
+
+
+@pytest.mark.parametrize("settings", [EXACT, FEW])
+def test_masks_are_filled_with_the_models_likeliest_words(settings, tiny_checkpoints):
+    checkpoint, text = tiny_checkpoints["masked-lm"], "the [MASK] of paris is a [MASK] city"
+    filled = fill_mask(checkpoint, text, settings, top_k=7)
+    probabilities = outputs(checkpoint, text, settings=settings).logits[0].softmax(-1)
+    assert [mask.position for mask in filled.masks] == [1, 6]
+    assert [text[mask.start : mask.end] for mask in filled.masks] == ["[MASK]", "[MASK]"]
+    for mask in filled.masks:
+        scores, ids = probabilities[mask.position + 1].topk(7)  # [CLS] stands before
+        assert [candidate.token_id for candidate in mask.candidates] == ids.tolist()
+        assert [candidate.score for candidate in mask.candidates] == near(scores.tolist())
+        tokens = checkpoint.tokenizer.convert_ids_to_tokens(ids.tolist())
+        assert [candidate.token for candidate in mask.candidates] == tokens
+    assert [token.token for token in filled.tokens] == text.split()
+    assert [text[token.start : token.end] for token in filled.tokens] == text.split()
+    assert (filled.num_tokens, filled.num_windows) == (10, 1)
+
+
+def test_each_mask_of_a_long_text_is_filled_from_one_window_around_it(tiny_checkpoints):
+    checkpoint = tiny_checkpoints["masked-lm"]
+    words = LONG.split()
+    for place in (2, 31, 60, len(words) - 2):
+        words[place] = "[MASK]"
+    filled = fill_mask(checkpoint, " ".join(words), max_tokens=23, overlap=7)
+    assert filled.num_windows > 5
+    assert [mask.position for mask in filled.masks] == [2, 31, 60, len(words) - 2]
+    for window in prepare(checkpoint, " ".join(words), max_tokens=23, overlap=7).windows:
+        logits = checkpoint.model(torch.tensor([window.ids]), attention_settings=EXACT).logits[0]
+        for place in window.own:
+            if window.ids[place] == checkpoint.tokenizer.mask_token_id:
+                position = place - window.first + window.start
+                mask = next(mask for mask in filled.masks if mask.position == position)
+                assert mask.candidates[0].score == near(logits[place].softmax(-1).max().item())
+
+
+def test_a_text_without_a_mask_or_a_wrong_top_k_is_refused(tiny_checkpoints):
+    with pytest.raises(ValueError, match=r"text holds no mask: write \[MASK\] where a word is to be guessed"):
+        fill_mask(tiny_checkpoints["masked-lm"], TEXT)
+    for top_k in (0, 199, 2.5):
+        with pytest.raises(ValueError, match=rf"top_k must be an integer from 1 to 198 .* got {top_k}"):
+            fill_mask(tiny_checkpoints["masked-lm"], "[MASK]", top_k=top_k)
+
+
+@pytest.mark.parametrize("settings", [EXACT, FEW])
+def test_words_have_the_label_of_their_first_piece(settings, tiny_checkpoints):
+    checkpoint = tiny_checkpoints["token-classification"]
+    text = "Unhappily John worked, for years"
+    result = tag(checkpoint, text, settings)
+    assert [word.word for word in result.words] == ["Unhappily", "John", "worked", ",", "for", "years"]
+    assert all(text[word.start : word.end] == word.word for word in result.words)
+    encoding = checkpoint.tokenizer(text)
+    probabilities = outputs(checkpoint, text, settings=settings).logits[0].softmax(-1)
+    for number, word in enumerate(result.words):
+        score, label = probabilities[encoding.word_ids().index(number)].max(-1)
+        assert (word.label, word.score) == (checkpoint.model.config.id2label[label.item()], near(score.item()))
+
+
+def spell(*labels: str) -> list[TaggedWord]:
+    return [TaggedWord("x", 2 * i, 2 * i + 1, label, 0.5 + i / 16) for i, label in enumerate(labels)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "entities"),
+    [
+        (["O", "O"], []),
+        (["B-PER", "I-PER", "O", "I-LOC"], [("PER", 0, 3), ("LOC", 6, 7)]),
+        (["B-PER", "B-PER", "I-PER"], [("PER", 0, 1), ("PER", 2, 5)]),
+        (["I-ORG", "I-ORG", "I-LOC"], [("ORG", 0, 3), ("LOC", 4, 5)]),
+        (["B-LOC", "O", "I-LOC"], [("LOC", 0, 1), ("LOC", 4, 5)]),
+        (["PER", "PER", "O", "LOC"], [("PER", 0, 3), ("LOC", 6, 7)]),
+        (["B-", "X-Y"], [("", 0, 1), ("X-Y", 2, 3)]),
+    ],
+)
+def test_labels_spell_entities(labels, entities):
+    words = spell(*labels)
+    found = merge_entities("x x x x ", words)
+    assert [(entity.entity, entity.start, entity.end) for entity in found] == entities
+    for entity in found:
+        scores = [word.score for word in words if entity.start <= word.start < entity.end]
+        assert entity.score == near(sum(scores) / len(scores))
+        assert entity.word == "x x x x "[entity.start : entity.end]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("He left the U.S. for AT&T.", ["He", "left", "the", "U.S.", "for", "AT&T", "."]),
+        ("O'Brien's cat, e.g. example.org!", ["O'Brien", "'", "s", "cat", ",", "e.g.", "example.org", "!"]),
+        ("al-zaman 3.5 (it's)", ["al", "-", "zaman", "3.5", "(", "it", "'", "s", ")"]),
+        ("I'd say: don't", ["I", "'", "d", "say", ":", "don", "'", "t"]),
+    ],
+)
+def test_words_are_what_entity_data_calls_words(text, words, tiny_checkpoints):
+    assert [word.word for word in tag(tiny_checkpoints["token-classification"], text).words] == words
+
+
+STRANGE = [
+    "Jose\u0301 met Zoe\u0308 in Mu\u0308nchen.",
+    "Élodie à Ångström, naïve façade",
+    "İstanbul'da ĲSSEL ﬁre ǅ ß",
+    "東京は日本の首都です。",
+    "👩‍👩‍👧 went to 🇫🇷 with 👍🏽",
+    "a\u200db\u00adc\ufeffd\u2060e \u202eevil\u202c",
+    "\u0301leading mark and\ttabs\nlines\u2028more\u3000wide",
+    "ทำงาน हिन्दी العربية עִבְרִית",
+    "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 𓀀 \U0010fffd x",
+    "ﷺ ﷽ ½ ℃ ①",
+    "[CLS] [SEP] [PAD] [UNK] [MASK] john",
+    "e" + "\u0301" * 50 + " zalgo",
+    "z" * 300,
+]
+
+
+@pytest.mark.parametrize("text", STRANGE)
+def test_character_offsets_hold_for_any_unicode(text, tiny_checkpoints):
+    words = tag(tiny_checkpoints["token-classification"], text).words
+    end = 0
+    for word in words:
+        assert end <= word.start < word.end <= len(text)
+        assert word.word == text[word.start : word.end] == word.word.strip()
+        assert word.end == len(text) or not unicodedata.category(text[word.end]).startswith("M")
+        end = word.end
+    read = "".join(word.word for word in words)
+    for character in text:
+        assert character in read or not character.isalnum()
+    context = f"paris {text} river"
+    for found in answer(tiny_checkpoints["question-answering"], text, context, top_k=9).answers:
+        assert found.answer == context[found.start : found.end] == found.answer.strip()
+
+
+def test_each_word_of_a_long_text_is_tagged_in_the_window_that_gives_it_most_context(tiny_checkpoints):
+    checkpoint = tiny_checkpoints["token-classification"]
+    result = tag(checkpoint, LONG, max_tokens=29, overlap=11)
+    reader = prepare(checkpoint, LONG, max_tokens=29, overlap=11)
+    assert result.num_windows == len(reader.windows) > 3
+    assert [word.word for word in result.words] == LONG.split()
+    for window in reader.windows:
+        logits = checkpoint.model(torch.tensor([window.ids]), attention_settings=EXACT).logits[0]
+        for place, number in zip(window.own, range(window.own_start, window.own_stop), strict=True):
+            assert result.words[number].score == near(logits[place].softmax(-1).max().item())

@@ -1,5 +1,8 @@
 """Fixtures that several test modules share."""
 
+import os
+import shutil
+
 import pytest
 from tiny_box import make_tiny_box
 
@@ -16,3 +19,19 @@ def tiny_box(tmp_path_factory):
 def tiny_checkpoints(tiny_box) -> dict[str, Checkpoint]:
     """The five tiny checkpoints by task, loaded as the bundled ones are: one trunk in all of them."""
     return load_bundled("cpu", box=tiny_box)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A real Chromium, driven by Playwright. Where there is none, tests skip on a laptop and fail where CI is set."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("Browser tests need chromium on the path.")
+    from playwright.sync_api import sync_playwright  # here, so that other tests do without it
+
+    quiet = ["background-networking", "component-update", "sync"]
+    options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", *(f"--disable-{x}" for x in quiet)]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=options)
+        yield browser
+        browser.close()

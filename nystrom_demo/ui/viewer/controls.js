@@ -45,7 +45,7 @@ function wireFactors(view) {
       view.pointedLandmark = landmark;
       view.hover = row === null && column === null ? null : { row, column };
       settle(view);
-      drawLens(view);
+      drawSoon(view, 'lens');
     });
     canvas.addEventListener('click', () => {
       if (view.pointedLandmark !== null) view.act.landmark(view.pointedLandmark, true);
@@ -55,7 +55,7 @@ function wireFactors(view) {
       Object.assign(view, { pointedLandmark: null, hover: null });
       if (!view.head) return;
       settle(view);
-      drawLens(view);
+      drawSoon(view, 'lens');
     });
   }
 }
@@ -65,14 +65,12 @@ function wireLens(view) {
   for (const radio of [parts.lensLandmark, parts.lensToken]) {
     radio.addEventListener('change', () => {
       setLensMode(view, radio.value);
-      drawLens(view);
-      drawSoon(view, 'mark');
+      drawSoon(view, 'lens');
     });
   }
   parts.chooser.addEventListener('input', () => {
     view[lensMode(view)] = Number(parts.chooser.value);
-    drawLens(view);
-    drawSoon(view, 'mark');
+    drawSoon(view, 'lens');
   });
 }
 
@@ -100,7 +98,7 @@ function hearToken(view, token, chosen) {
   const row = token === null ? -1 : view.axis.of[token];
   view.hover = row < 0 ? null : { row, column: null };
   settle(view);
-  drawLens(view);
+  drawSoon(view, 'lens');
 }
 
 function drawLens(view) {

@@ -14,7 +14,7 @@ function floats(base64) {
 /** The payload with its arrays decoded and the kernels computed: kernel_1 (n × m), kernel_3 (m × n), row sums. */
 function openHead(payload) {
   const head = { ...payload, q: Float64Array.from(floats(payload.q)), k: Float64Array.from(floats(payload.k)) };
-  head.logSums = logSums(head);
+  head.logSums = new Float64Array(head.n).fill(NaN); // each row's softmax denominator, once something needs it
   if (head.exact) {
     head.rowSums = new Float64Array(head.n).fill(1);
     return head;
@@ -42,11 +42,24 @@ function segmentMeans(x, segments, m, dim) {
 
 /** The scaled logits of one query against `count` keys, into `out`. */
 function logitsOf(q, row, k, count, dim, scale, out) {
-  for (let u = 0; u < count; u++) {
-    let sum = 0;
-    for (let c = 0; c < dim; c++) sum += q[row * dim + c] * k[u * dim + c];
-    out[u] = sum * scale;
+  for (let u = 0; u < count; u++) out[u] = scale * dot(q, row * dim, k, u * dim, dim);
+}
+
+/** Σ a[i] b[j] from two places on. Four sums side by side, since one would wait for each of its own additions. */
+function dot(a, i, b, j, dim) {
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  const last = i + dim;
+  for (; i + 3 < last; i += 4, j += 4) {
+    s0 += a[i] * b[j];
+    s1 += a[i + 1] * b[j + 1];
+    s2 += a[i + 2] * b[j + 2];
+    s3 += a[i + 3] * b[j + 3];
   }
+  for (; i < last; i++, j++) s0 += a[i] * b[j];
+  return s0 + s1 + (s2 + s3);
 }
 
 function softmaxRows(q, k, rows, columns, dim, scale) {
@@ -68,13 +81,14 @@ function logSumExp(values) {
   return top + Math.log(sum);
 }
 
-/** Each row's softmax denominator as a logarithm, so that any exact cell is one dot product away. */
-function logSums({ q, k, n, dim, scale }) {
-  const row = new Float64Array(n);
-  return Float64Array.from({ length: n }, (_, t) => {
-    logitsOf(q, t, k, n, dim, scale, row);
-    return logSumExp(row);
-  });
+/** A row's softmax denominator as a logarithm, so that any exact cell is one dot product away. */
+function logSumOf(head, row) {
+  if (Number.isNaN(head.logSums[row])) {
+    const logits = new Float64Array(head.n);
+    logitsOf(head.q, row, head.k, head.n, head.dim, head.scale, logits);
+    head.logSums[row] = logSumExp(logits);
+  }
+  return head.logSums[row];
 }
 
 /** a (rows × inner) times b (inner × columns), both row by row. */
@@ -100,6 +114,7 @@ function exactGrid(head, rows, columns) {
   for (let t = 0; t < n; t++) {
     if (rows.bin[t] < 0) continue;
     logitsOf(q, t, k, n, dim, scale, logits);
+    if (Number.isNaN(logSums[t])) logSums[t] = logSumExp(logits);
     const into = grid.subarray(rows.bin[t] * columns.bins, (rows.bin[t] + 1) * columns.bins);
     for (let u = 0; u < n; u++) {
       const bin = columns.bin[u];
@@ -158,12 +173,11 @@ function cellNumbers(head, rows, columns) {
 
 /** The exact terms between the few tokens of one cell, each already weighted. */
 function exactGridOfFew(head, rows, columns) {
-  const { q, k, dim, scale, logSums } = head;
+  const { q, k, dim, scale } = head;
   return rows.tokens.flatMap((t) =>
     columns.tokens.map((u) => {
-      let logit = 0;
-      for (let c = 0; c < dim; c++) logit += q[t * dim + c] * k[u * dim + c];
-      return rows.weight[t] * columns.weight[u] * Math.exp(logit * scale - logSums[t]);
+      const logit = scale * dot(q, t * dim, k, u * dim, dim);
+      return rows.weight[t] * columns.weight[u] * Math.exp(logit - logSumOf(head, t));
     }),
   );
 }

@@ -43,7 +43,7 @@ function colourValues(panel, values, colour, negative) {
   let top = 0;
   for (const value of values) top = Math.max(top, Math.abs(value));
   panel.spans.forEach((span, t) => {
-    const share = top > 0 ? Math.sqrt(Math.abs(values[t]) / top) : 0;
+    const share = top > 0 ? (Math.abs(values[t]) / top) ** 0.7 : 0;
     const alpha = Math.round(share * 150).toString(16).padStart(2, '0');
     span.style.backgroundColor = `${values[t] < 0 ? negative : colour}${alpha}`;
     span.title = printed(values[t], cellDecimals(values.length));

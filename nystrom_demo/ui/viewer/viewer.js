@@ -45,6 +45,7 @@ function showPayload(view, payload) {
   view.head = openHead(payload);
   if (!sameText) Object.assign(view, { hover: null, pinned: null, pinnedByVisitor: false, landmark: 0, token: 0 });
   view.landmark = Math.min(view.landmark, view.head.m - 1);
+  if (!sameText) fillLens(view);
   rebuild(view, sameText);
   holdLinkedCell(view);
   parts.viewer.dataset.shown = payload.key;
@@ -75,7 +76,6 @@ function rebuild(view, keepWindow = false) {
   view.pinned = view.pinned && within(view.pinned, view.axis);
   view.hover = null;
   writeWords(view);
-  fillLens(view);
   repaint(view);
   settle(view);
 }
@@ -99,12 +99,14 @@ function repaint(view) {
   if (!view.head) return;
   const { palette, head, axis } = view;
   const dark = isDark();
-  const style = getComputedStyle(view.root);
+  // Custom properties, since a colour itself may still be on its way from one theme to the other.
+  const style = getComputedStyle(view.parts.viewer);
+  const own = (name) => style.getPropertyValue(`--viewer-${name}`).trim();
   view.scales = scalesOf(palette);
   view.colours = {
-    ink: style.color,
-    quiet: style.getPropertyValue('--viewer-quiet') || style.color,
-    line: style.getPropertyValue('--viewer-line') || style.color,
+    ink: own('ink'),
+    quiet: own('quiet'),
+    line: own('line'),
     row: palette.text.query[dark ? 'dark' : 'light'],
     column: palette.text.key[dark ? 'dark' : 'light'],
     negative: palette.roles.negative,
@@ -118,8 +120,8 @@ function repaint(view) {
   fitFactors(view);
   view.plots.forEach(fitPlot);
   writeLegends(view);
-  drawLens(view);
   drawSoon(view, 'base');
+  drawSoon(view, 'lens');
 }
 
 /** Draws on the next frame, once, however many changes ask for it. */
@@ -129,7 +131,9 @@ function drawSoon(view, what) {
   view.frame = requestAnimationFrame(() => {
     view.frame = null;
     if (!view.head) return;
+    Object.assign(view.parts.viewer.dataset, { size: view.axis.size, span: view.window.span.toFixed(2) });
     if (view.waiting.has('base')) view.plots.forEach((plot) => drawBase(plot, view));
+    if (view.waiting.has('lens')) drawLens(view);
     view.waiting.clear();
     view.plots.forEach((plot) => drawMark(plot, view));
     drawFactors(view);
@@ -188,8 +192,7 @@ function actionsOf(view) {
         view.landmark = landmark;
         setLensMode(view, 'landmark');
       }
-      drawLens(view);
-      drawSoon(view, 'mark');
+      drawSoon(view, 'lens');
     },
   };
   return act;

@@ -189,11 +189,11 @@ def pseudo_inverse(case: Case) -> Scene:
         Reading("residual at this step, largest of the heads", shared[step], ".3e", secret=True),
     )
     six = min(6, STEPS)
-    tie = abs(own[six] - shared[six]) <= 1e-3 * max(own[six], shared[six])
+    tie = abs(own[six] - shared[six]) <= 0.02 * max(own[six], shared[six])
     outcome = "tie" if tie else "own" if own[six] < shared[six] else "shared"
     facts = {
-        "residual_own": f"{own[six]:.2g}",
-        "residual_shared": f"{shared[six]:.2g}",
+        "residual_own": f"{own[six]:.3g}",
+        "residual_shared": f"{shared[six]:.3g}",
         "c_own": f"{scales[case.head]:.2f}",
         "c_shared": f"{max(scales):.2f}",
     }

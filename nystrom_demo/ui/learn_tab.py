@@ -53,7 +53,8 @@ def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
     first = fn(*(component.value for component in inputs))  # so that the page opens on a whole step
     text.value, picture.value, code.value = first[:3]
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    text.go(go, None, bench.tour_step, queue=False, **quiet)
+    for view in (text, picture):
+        view.go(go, None, bench.tour_step, queue=False, **quiet)
     chosen = gr.on(
         [controls.layer.input, controls.head.input],
         None,
@@ -119,8 +120,8 @@ def show_step(checkpoints: dict[str, Checkpoint], values: BenchValues, index: in
         )
         scene = PICTURES[lesson.name](case)
     except ValueError as error:
-        return text_payload(index, None), picture_payload(lesson, None, str(error)), "", *visible
-    return text_payload(index, scene), picture_payload(lesson, scene), snippets.for_lesson(lesson, case), *visible
+        return text_payload(index, None), picture_payload(index, None, str(error)), "", *visible
+    return text_payload(index, scene), picture_payload(index, scene), snippets.for_lesson(lesson, case), *visible
 
 
 def make_case(checkpoints: dict[str, Checkpoint], values: BenchValues, *controls: Any) -> Case:

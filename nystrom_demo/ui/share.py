@@ -69,7 +69,9 @@ class Share(NamedTuple):
 def build_share() -> Share:
     """The components, inside the current layout."""
     button = gr.Button("Copy link to this view", size="sm", elem_id="share-copy")
-    link = gr.Textbox("", label="Link", show_label=False, visible=False, interactive=False, elem_id="share-link")
+    link = gr.Textbox(
+        "", label="Link", show_label=False, max_lines=1, visible=False, interactive=False, elem_id="share-link"
+    )
     note = gr.Markdown("", elem_id="share-note")
     return Share(button, link, note)
 
@@ -88,9 +90,9 @@ def wire_share(
     shown = [open_tab, bench.task, bench.text, *bench.inputs[2:5], bench.layer, bench.head, bench.tour_step, cell]
     copied = share.button.click(copy_link, shown, [share.link, share.note], js=TAKE_CELL, **private)
     copied.then(None, [share.link, share.note], [share.link, share.note], js=COPY, api_visibility="private")
+    link_tab = gr.Textbox("", visible="hidden", label="Tab of the link", elem_id="share-tab")
     restored = [
-        tabs,
-        open_tab,
+        link_tab,
         bench.task,
         bench.text,
         bench.settled,
@@ -102,13 +104,17 @@ def wire_share(
         bench.layer,
         bench.head,
         bench.tour_step,
+        share.note,
     ]
     defaults = (bench.task.value, bench.text.value, bench.num_landmarks.value)
 
     def restore_link(request: gr.Request) -> tuple[Any, ...]:  # gradio finds a request by a function's own hints
         return restore(checkpoints, *defaults, dict(request.query_params))
 
-    return app.load(restore_link, None, restored, **private)
+    loaded = app.load(restore_link, None, restored, **private)
+    # The tab opens when all else is in place: its own event then fills it, as when a visitor opens it.
+    loaded.then(lambda tab: gr.update(selected=tab) if tab else gr.skip(), link_tab, tabs, **private)
+    return loaded
 
 
 def query_of(state: ViewState, examples: Mapping[str, Example]) -> tuple[str, str]:
@@ -157,7 +163,8 @@ def parse(query: Mapping[str, str], examples: Mapping[str, Example]) -> tuple[Vi
             try:
                 found[field] = read(query[name])
             except Refusal as refusal:
-                refusals.append(f"In the link, {refusal}")
+                # Without what came: the note is Markdown, and what came is whatever someone put into a link.
+                refusals.append(f"The link's {str(refusal).partition(', got ')[0].rstrip('.')}.")
     return ViewState(**found), refusals
 
 
@@ -188,10 +195,9 @@ def restore(
     """Every component that a link sets; what the link leaves out is skipped. task, text and m are the page's own."""
     examples = load_examples()
     state, refusals = parse(query, examples)
-    for refusal in refusals:
-        gr.Warning(refusal)
+    note = " ".join(refusals)
     if state == ViewState():
-        return (gr.skip(),) * 13
+        return (*(gr.skip(),) * 12, note)
     new_text = examples[state.example].text if state.example else state.text
     checkpoint = checkpoints[state.task or task]
     num_tokens = count_tokens(checkpoint, text if new_text is None else new_text)
@@ -199,7 +205,6 @@ def restore(
     m = min(num_landmarks if state.num_landmarks is None else state.num_landmarks, most)
     example = example_of(new_text, examples) if new_text is not None else None
     return (
-        _or_skip(state.tab, lambda tab: gr.update(selected=tab)),
         _or_skip(state.tab),
         _or_skip(state.task),
         _or_skip(new_text),
@@ -209,11 +214,12 @@ def restore(
         gr.update(maximum=most, value=m),
         *(_or_skip(getattr(state, name)) for name in ("pinv_iterations", "inv_coeff_init_option", "layer", "head")),
         _or_skip(state.step),
+        note,
     )
 
 
-def _or_skip(value: Any, shape: Callable[[Any], Any] = lambda value: value) -> Any:
-    return gr.skip() if value is None else shape(value)
+def _or_skip(value: Any) -> Any:
+    return gr.skip() if value is None else value
 
 
 def _from_one(index: int | None) -> int | None:

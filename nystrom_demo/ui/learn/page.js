@@ -108,3 +108,20 @@ function light(root, key) {
     element.classList.toggle("lit", Boolean(key) && element.dataset.key === key);
   }
 }
+
+// Back and next: below the text on a wide page, below the picture on a narrow one.
+function turnPages({ index, count }) {
+  const turn = (id, text, step) => {
+    const button = make("button", { type: "button", class: id }, text);
+    button.toggleAttribute("disabled", step < 0 || step >= count);
+    button.addEventListener("click", () => go(step));
+    return button;
+  };
+  return [turn("learn-back", "Back", index - 1), turn("learn-next", "Next step", index + 1)];
+}
+
+function go(step) {
+  trigger("go", { step });
+  const root = element.closest("#learn");
+  if (root && root.getBoundingClientRect().top < 0) root.scrollIntoView({ block: "start" });
+}

@@ -14,6 +14,7 @@ def text_payload(index: int, scene: Scene | None) -> dict[str, Any]:
     prediction = lesson.prediction
     return {
         "index": index,
+        "count": len(lessons),
         "name": lesson.name,
         "title": lesson.title,
         "steps": [{"name": each.name, "title": each.title} for each in lessons],
@@ -30,11 +31,12 @@ def text_payload(index: int, scene: Scene | None) -> dict[str, Any]:
     }
 
 
-def picture_payload(lesson: Lesson, scene: Scene | None, error: str = "") -> dict[str, Any]:
+def picture_payload(index: int, scene: Scene | None, error: str = "") -> dict[str, Any]:
     """A scene for the picture component, or the sentence that says why there is none."""
-    if scene is None:
-        return {"name": lesson.name, "rows": [], "readings": [], "summary": "", "note": "", "error": error}
-    return {"name": lesson.name, "error": error} | scene.as_json()
+    lessons = load_lessons()
+    about = {"name": lessons[index].name, "index": index, "count": len(lessons), "error": error}
+    nothing = {"rows": [], "readings": [], "summary": "", "note": ""}
+    return about | (nothing if scene is None else scene.as_json())
 
 
 def term_links(lesson: Lesson) -> dict[str, dict[str, str]]:

@@ -20,6 +20,7 @@ function drawPicture() {
   element.querySelector(".learn-summary").replaceChildren(...summaryOf(scene));
   element.querySelector(".learn-readings").replaceChildren(...readingsOf(scene));
   element.querySelector(".learn-exports").hidden = !scene.rows.length;
+  element.querySelector(".learn-turn").replaceChildren(...turnPages(scene));
 }
 
 function summaryOf(scene) {

@@ -15,7 +15,7 @@ function drawText() {
     symbolsOf(lesson),
     make("p", { class: "learn-do" }, make("b", {}, "Try: "), sentence(lesson.task, lesson.links)),
     predictionOf(lesson, root),
-    turnPages(lesson),
+    make("div", { class: "learn-turn" }, turnPages(lesson)),
   ];
   sheet.replaceChildren(...parts.filter(Boolean));
   if (rememberedFocus !== null) sheet.querySelector(`.learn-steps [data-step="${rememberedFocus}"]`)?.focus();
@@ -115,22 +115,6 @@ function judge(lesson, buttons, verdict) {
 
 function reveal(root, shown) {
   root.toggleAttribute("data-revealed", shown);
-}
-
-function turnPages(lesson) {
-  const back = make("button", { type: "button", id: "learn-back" }, "Back");
-  const next = make("button", { type: "button", id: "learn-next", class: "primary" }, "Next step");
-  back.toggleAttribute("disabled", lesson.index === 0);
-  next.toggleAttribute("disabled", lesson.index === lesson.steps.length - 1);
-  back.addEventListener("click", () => go(lesson.index - 1));
-  next.addEventListener("click", () => go(lesson.index + 1));
-  return make("div", { class: "learn-turn" }, back, next);
-}
-
-function go(index) {
-  trigger("go", { step: index });
-  const root = element.closest("#learn");
-  if (root && root.getBoundingClientRect().top < 0) root.scrollIntoView({ block: "start" });
 }
 
 watch("value", drawText);

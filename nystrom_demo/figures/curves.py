@@ -22,7 +22,7 @@ def error_against_landmarks(
 ) -> go.Figure:
     """A head's error against m beside the best of rank m (`analysis.error_against_landmarks`); `chosen` m is marked.
 
-    Logarithmic both ways. An error of zero, which m = n has, is off such an axis and written at its foot instead.
+    Logarithmic both ways. An error of zero, which m = n has, is off such an axis and written at its head instead.
     """
     figure = go.Figure()
     _against_landmarks(figure, errors, measure, ROLES["landmark"].label, ROLES["landmark"].colour, "circle")
@@ -152,5 +152,5 @@ def _against_landmarks(figure, errors, column, name, colour, marker, dash="solid
 
 def _mark_zeros(figure: go.Figure, errors: pd.DataFrame, measure: str) -> None:
     for m in errors.num_landmarks[errors[measure] == 0]:
-        note = {"text": f"m = {m}: 0", "x": math.log10(m), "xref": "x", "y": 0, "yref": "paper"}
-        figure.add_annotation(**note, showarrow=False, xanchor="right", yanchor="bottom")
+        note = {"text": f"m = {m}: 0", "x": math.log10(m), "xref": "x", "y": 1, "yref": "paper"}
+        figure.add_annotation(**note, showarrow=False, xanchor="right", yanchor="top")

@@ -7,7 +7,7 @@ import pandas as pd
 
 from nystrom_demo.analysis import HeadFactors, Maps
 from nystrom_demo.benchmark import Measurement, crossover, law_of
-from nystrom_demo.figures.words import SPOKEN, duration, memory, number, percent
+from nystrom_demo.figures.words import SPOKEN, counted, duration, memory, number, percent
 
 
 def attention_maps(maps: Maps) -> str:
@@ -21,7 +21,7 @@ def attention_maps(maps: Maps) -> str:
     return (
         f"Landmark attention of {n} tokens differs from exact attention by {percent(error)} of its Frobenius norm, "
         f"most where token {i} reads from token {j} ({number(float(maps.difference[i, j]), sign=True)}), and has "
-        f"{negative} negative entries."
+        f"{counted(negative, 'negative entry', 'negative entries')}."
     )
 
 
@@ -68,20 +68,20 @@ def singular_values(values: pd.DataFrame, num_landmarks: int | None = None) -> s
     if num_landmarks is None or num_landmarks >= len(values):
         return sentence + "."
     held = values.share.iloc[num_landmarks - 1]
-    return sentence + f"; the first {num_landmarks} hold {percent(held)} of the squared Frobenius norm."
+    return sentence + f"; {percent(held)} of the squared Frobenius norm lies in the first {num_landmarks}."
 
 
 def pinv_residuals(residuals: pd.DataFrame, steps: int) -> str:
     at = residuals[residuals.step == steps].set_index("first_estimate").residual
     said = ", ".join(f"{number(value)} ({name})" for name, value in at.items())
-    return f"After {steps} steps the relative residual of the pseudo-inverse is {said}."
+    return f"After {counted(steps, 'step', 'steps')} the relative residual of the pseudo-inverse is {said}."
 
 
 def hidden_state_errors(errors: pd.DataFrame) -> str:
     after = errors[errors.layer > 0]
     worst = after.loc[after.local.idxmax()]
     return (
-        f"After {len(after)} layers over landmarks the hidden states are {percent(after.accumulated.iloc[-1])} away "
+        f"After {counted(len(after), 'layer', 'layers')} over landmarks the hidden states are {percent(after.accumulated.iloc[-1])} away "
         f"from the exact ones; alone, layer {worst.layer:.0f} adds most ({percent(worst.local)})."
     )
 

@@ -25,6 +25,11 @@ def number(value: float, *, sign: bool = False) -> str:
     return f"{float(value):{'+' if sign else ''}.3g}".replace("-", "−")
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """A count with its noun in the right number."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def percent(share: float) -> str:
     """A share as per cent with two significant digits below ten, none after the point above."""
     value = 100 * float(share)

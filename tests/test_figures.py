@@ -1,0 +1,299 @@
+"""What the figures plot, asked of the figures themselves; and what their sentences say."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from nystrom_demo import figures
+from nystrom_demo.analysis import HeadFactors, Maps
+from nystrom_demo.benchmark import Measurement
+from nystrom_demo.figures import roles
+from nystrom_demo.figures.scales import (
+    difference_limit,
+    difference_scale,
+    pooled,
+    weight_limits,
+    weight_scale,
+)
+from nystrom_demo.figures.style import plain
+from nystrom_demo.figures.words import duration, memory, number, percent
+
+
+def some_maps(n: int = 5, lowest: float = -0.25) -> Maps:
+    exact = torch.full((n, n), 1 / n)
+    landmark = exact.clone()
+    landmark[1, 2], landmark[3, 0] = lowest, 0.75
+    return Maps(exact, landmark, landmark - exact)
+
+
+def some_factors(n: int = 5, m: int = 2) -> HeadFactors:
+    kernel_1, inverse, kernel_3 = torch.full((n, m), 1 / m), torch.tensor([[3.0, -2], [-2, 3]]), torch.rand(m, n)
+    return HeadFactors(kernel_1, torch.eye(m), inverse, kernel_3, kernel_1 @ inverse, torch.tensor([0, 0, 0, 1, 1]))
+
+
+ERRORS = pd.DataFrame({"num_landmarks": [1, 2, 5], "frobenius": [0.5, 0.25, 0.0], "best_frobenius": [0.4, 0.1, 0.0]})
+HEADS = pd.DataFrame(
+    {"layer": [0, 0, 1, 1], "head": [0, 1, 0, 1], "frobenius": [0.1, 0.2, 0.4, 0.3], "negative": [1, 2, 3, 4]}
+)
+SPECTRUM = pd.DataFrame(
+    {"index": [1, 2, 3], "value": [2.0, 1.0, 0.0], "share": [0.8, 1.0, 1.0], "landmark": [1.5, 0.0, 0.0]}
+)
+RESIDUALS = pd.DataFrame(
+    {
+        "step": [0, 1] * 3,
+        "first_estimate": np.repeat(["largest of the heads", "own norms", "torch.linalg.pinv"], 2),
+        "residual": [0.9, 0.5, 0.8, 0.25, 1e-6, 1e-6],
+    }
+)
+LAYERS = pd.DataFrame({"layer": [0, 1, 2], "accumulated": [0.0, 0.1, 0.3], "local": [0.0, 0.1, 0.25]})
+PADDING = pd.DataFrame({"padding": [0, 8], "naive": [0.2, 0.5], "ours": [0.2, 0.2]})
+TIMES = [
+    Measurement("softmax (SDPA)", 256, (0.001, 0.002, 0.003), 2**20),
+    Measurement("softmax (SDPA)", 512, (0.004, 0.008, 0.012), 2**22),
+    Measurement("softmax (SDPA)", 1024, (0.032,), 2**24, extrapolated=True, note="over the budget"),
+    Measurement("landmarks", 256, (0.004,), 2**20),
+    Measurement("landmarks", 512, (0.008,), 2**21),
+]
+
+
+def all_figures() -> dict[str, object]:
+    return {
+        "maps": figures.attention_maps(some_maps(), list("abcde")),
+        "matrix": figures.matrix(np.eye(3), title="I"),
+        "factors": figures.factors(some_factors()),
+        "mosaic": figures.mosaic(HEADS, "frobenius", chosen=(1, 0)),
+        "errors": figures.error_against_landmarks(ERRORS, chosen=2),
+        "spectrum": figures.singular_values(SPECTRUM, num_landmarks=1),
+        "residuals": figures.pinv_residuals(RESIDUALS, steps=1),
+        "layers": figures.hidden_state_errors(LAYERS),
+        "padding": figures.padding_errors(PADDING),
+        "timing": figures.timing(TIMES, until=10**6),
+    }
+
+
+class TestEveryFigure:
+    @pytest.mark.parametrize("name", list(all_figures()))
+    def test_has_no_ground_one_grey_for_text_and_a_sentence(self, name):
+        figure = all_figures()[name]
+        clear = "rgba(0,0,0,0)"
+        assert figure.layout.paper_bgcolor == clear and figure.layout.plot_bgcolor == clear
+        assert min(contrast(figure.layout.font.color, page) for page in ("#ffffff", "#18181b")) > 3.8
+        sentence = figures.summary_of(figure)
+        assert sentence.endswith(".") and "nan" not in sentence and "‖" not in sentence
+
+    def test_importing_the_package_loads_no_drawing_library(self):
+        code = (
+            "import sys, nystrom_demo.figures.roles; print([m for m in ('plotly', 'matplotlib') if m in sys.modules])"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "[]"
+
+    def test_every_public_name_is_there_and_no_other(self):
+        assert all(hasattr(figures, name) for name in figures.__all__) and "mosaic" in dir(figures)
+        with pytest.raises(AttributeError, match="has no attribute 'no_such_figure'"):
+            figures.no_such_figure  # noqa: B018
+
+
+class TestMatrices:
+    def test_exact_and_landmark_share_one_scale_and_the_difference_is_centred(self):
+        exact, landmark, difference = figures.attention_maps(some_maps()).data
+        assert (exact.zmin, exact.zmax) == (landmark.zmin, landmark.zmax) == pytest.approx((-0.25, 0.75))
+        assert exact.colorscale == landmark.colorscale
+        assert difference.zmin == -difference.zmax == pytest.approx(-0.55)
+        np.testing.assert_allclose(landmark.z, some_maps().landmark)
+        np.testing.assert_allclose(difference.z, some_maps().difference)
+
+    def test_the_first_row_is_on_top_and_cells_are_square(self):
+        layout = figures.attention_maps(some_maps()).layout
+        assert layout.yaxis.autorange == "reversed" and layout.yaxis.scaleanchor == "x"
+        assert layout.yaxis2.matches == layout.yaxis3.matches == "y"
+        assert layout.xaxis2.matches == layout.xaxis3.matches == "x"
+
+    def test_tokens_name_rows_and_columns_and_their_marks_are_inert(self):
+        heat = figures.attention_maps(some_maps(), ["a", "a", "<b>&", "d", "e"]).data[0]
+        assert list(heat.x) == list(heat.y) == ["0 a", "1 a", "2 &lt;b&gt;&amp;", "3 d", "4 e"]
+
+    def test_labels_that_do_not_fit_are_refused(self):
+        with pytest.raises(ValueError, match="one label a row or column, 5, got 2"):
+            figures.attention_maps(some_maps(), ["a", "b"])
+
+    def test_a_large_map_is_averaged_and_says_so(self):
+        figure = figures.attention_maps(some_maps(300))
+        assert np.shape(figure.data[0].z) == (150, 150)
+        assert figure.layout.annotations[0].text == "exact attention (means of 2×2)"
+        assert figure.data[0].x[1] == "2–3"
+
+    def test_pooling_averages_blocks_and_the_rest(self):
+        small, rows, columns = pooled(np.arange(15.0).reshape(3, 5), max_cells=2)
+        assert (rows, columns) == (2, 3)
+        np.testing.assert_allclose(small, [[np.mean([0, 1, 2, 5, 6, 7]), np.mean([3, 4, 8, 9])], [11, 13.5]])
+
+    def test_equal_maps_have_a_difference_of_zero_and_say_so(self):
+        exact = torch.full((3, 3), 1 / 3)
+        figure = figures.attention_maps(Maps(exact, exact, torch.zeros(3, 3)))
+        assert not np.any(figure.data[2].z) and (figure.data[2].zmin, figure.data[2].zmax) == (-1, 1)
+        assert "the same matrix" in figures.summary_of(figure)
+
+    def test_the_sentence_of_the_maps_names_the_largest_difference(self):
+        assert "most where token 3 reads from token 0 (+0.55)" in figures.summary_of(
+            figures.attention_maps(some_maps())
+        )
+        assert "has 1 negative entries" not in figures.summary_of(figures.attention_maps(some_maps(lowest=0.0)))
+
+    def test_a_signed_matrix_is_centred_on_zero(self):
+        heat = figures.matrix(np.array([[1.0, -3], [0, 2]]), signed=True).data[0]
+        assert (heat.zmin, heat.zmax) == (-3, 3)
+
+    def test_factors_are_drawn_as_they_are(self):
+        kernel_1, inverse, kernel_3 = figures.factors(some_factors()).data
+        assert np.shape(kernel_1.z) == (5, 2) and np.shape(inverse.z) == (2, 2) and np.shape(kernel_3.z) == (2, 5)
+        assert (inverse.zmin, inverse.zmax) == (-3, 3) and kernel_1.zmax == kernel_3.zmax
+
+    def test_the_mosaic_has_layers_as_rows_and_frames_the_chosen_head(self):
+        figure = figures.mosaic(HEADS, "frobenius", chosen=(1, 0))
+        np.testing.assert_allclose(figure.data[0].z, [[0.1, 0.2], [0.4, 0.3]])
+        frame = figure.layout.shapes[0]
+        assert (frame.x0, frame.x1, frame.y0, frame.y1) == (-0.5, 0.5, 0.5, 1.5)
+        assert "least in layer 0, head 0 (0.1) and greatest in layer 1, head 0 (0.4)" in figures.summary_of(figure)
+
+
+class TestScales:
+    def test_zero_is_the_darkest_weight_whether_or_not_there_are_negative_ones(self):
+        assert weight_scale(weight_limits(np.array([0.0, 1])))[0] == (0.0, roles.SEQUENTIAL[0])
+        scale = weight_scale(weight_limits(np.array([-1.0, 3])))
+        assert (0.25, roles.SEQUENTIAL[0]) in scale
+        places = [place for place, _ in scale]
+        assert places == sorted(places) and (places[0], places[-1]) == (0, 1)
+        assert scale[-1][1] == roles.SEQUENTIAL[-1]
+
+    def test_weights_are_told_apart_by_their_square_root(self):
+        scale = dict(weight_scale(weight_limits(np.array([0.0, 1]))))
+        share = 15 / 31
+        assert scale[share**2] == roles.colour_at(roles.SEQUENTIAL, share)
+
+    def test_the_diverging_scale_is_white_at_zero(self):
+        assert difference_scale()[4] == (0.5, "#f7f7f7")
+        assert difference_limit(np.array([0.5, -2])) == 2 and difference_limit(np.zeros(2)) == 1
+
+
+class TestCurves:
+    def test_errors_and_the_best_of_rank_m_stand_beside_each_other(self):
+        figure = figures.error_against_landmarks(ERRORS, chosen=2)
+        ours, best = figure.data
+        assert list(ours.x) == [1, 2, 5] and list(ours.y)[:2] == [0.5, 0.25] and np.isnan(ours.y[2])
+        assert list(best.y)[:2] == [0.4, 0.1] and best.line.dash == "dash"
+        assert [note.text for note in figure.layout.annotations] == ["m = 5: 0"]
+        assert figure.layout.shapes[0].x0 == 2
+        assert figures.summary_of(figure).startswith("From m = 1 to 5 landmarks the relative Frobenius error goes")
+        assert "from 50 % to 0 %, that of the best matrix of rank m from 40 % to 0 %" in figures.summary_of(figure)
+
+    def test_the_spectrum_shows_both_maps_and_what_m_keeps(self):
+        figure = figures.singular_values(SPECTRUM, num_landmarks=1)
+        exact, landmark = figure.data
+        assert list(exact.y)[:2] == [2.0, 1.0] and landmark.y[0] == 1.5 and np.isnan(landmark.y[1])
+        assert "the first 1 hold 80 %" in figures.summary_of(figure)
+
+    def test_residuals_have_one_line_a_method(self):
+        figure = figures.pinv_residuals(RESIDUALS, steps=1)
+        assert [trace.name for trace in figure.data] == ["largest of the heads", "own norms", "torch.linalg.pinv"]
+        assert list(figure.data[1].y) == [0.8, 0.25] and figure.layout.shapes[0].x0 == 1
+        assert "After 1 steps" in figures.summary_of(figure) and "0.25 (own norms)" in figures.summary_of(figure)
+
+    def test_hidden_states_and_padding_plot_their_columns(self):
+        line, bars = figures.hidden_state_errors(LAYERS).data
+        assert list(line.y) == [0.0, 0.1, 0.3] and list(bars.x) == [1, 2] and list(bars.y) == [0.1, 0.25]
+        naive, ours = figures.padding_errors(PADDING).data
+        assert list(naive.y) == [0.2, 0.5] and list(ours.y) == [0.2, 0.2]
+
+
+class TestTiming:
+    def test_points_have_their_spread_and_laws_are_dotted_to_the_end(self):
+        figure = figures.timing(TIMES, until=4096)
+        points, law, *_ = figure.data
+        assert list(points.x) == [256, 512] and list(points.y) == [0.002, 0.008]
+        assert list(points.error_y.array) == pytest.approx([0.001, 0.004])
+        assert law.line.dash == "dot" and (law.x[0], law.x[-1]) == pytest.approx((256, 4096))
+        assert law.y[-1] == pytest.approx(0.002 * 16**2)  # four times the time at twice the length
+        assert law.name == "softmax (SDPA) ∝ n^2.00"
+
+    def test_the_sentence_names_the_laws_and_where_they_meet(self):
+        sentence = figures.summary_of(figures.timing(TIMES))
+        assert "softmax (SDPA) took 8 ms at n = 512, growing as n^2.00" in sentence
+        assert "landmarks cost less than exact attention from about n = 512 on" in sentence
+
+    def test_memory_is_drawn_in_bytes(self):
+        figure = figures.timing(TIMES, "peak_bytes")
+        assert list(figure.data[0].y) == [2**20, 2**22] and figure.data[0].customdata[0] == "1 MiB"
+
+    def test_an_unknown_quantity_is_named(self):
+        with pytest.raises(ValueError, match='quantity must be "median" or "peak_bytes", got "mean"'):
+            figures.timing(TIMES, "mean")
+
+    def test_no_measurement_makes_an_empty_figure(self):
+        assert figures.summary_of(figures.timing([])) == "Nothing has been measured yet."
+
+
+class TestStatic:
+    def test_maps_in_matplotlib_share_one_scale_too(self):
+        figure = figures.static.attention_maps(some_maps(), ["a", "$b$", "c", "d", "e"])
+        exact, landmark, difference = (ax.images[0] for ax in figure.axes[:3])
+        assert exact.get_clim() == landmark.get_clim() == pytest.approx((-0.25, 0.75))
+        assert difference.get_clim() == pytest.approx((-0.55, 0.55))
+        np.testing.assert_allclose(landmark.get_array(), some_maps().landmark)
+        figure.canvas.draw()  # a lone dollar in a token would fail here
+        assert figure.patch.get_alpha() == 0
+
+    def test_figures_leave_no_global_state(self):
+        figures.static.matrix(np.eye(3), signed=True)
+        figures.static.error_against_landmarks(ERRORS)
+        assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+
+
+class TestRoles:
+    @pytest.mark.parametrize("name", list(roles.ROLES))
+    def test_marks_and_words_can_be_told_from_either_page(self, name):
+        role = roles.ROLES[name]
+        assert contrast(role.colour, "#ffffff") >= 3 and contrast(role.colour, roles.DARK_PAGE) >= 3
+        assert contrast(role.on_light, roles.LIGHT_PAGE) >= 4.5 and contrast(role.on_dark, roles.DARK_PAGE) >= 4.5
+
+    def test_no_two_roles_share_a_colour(self):
+        assert len({role.colour for role in roles.ROLES.values()}) == len(roles.ROLES)
+
+    def test_style_sheets_get_every_colour(self):
+        css = roles.css_variables()
+        for name, role in roles.ROLES.items():
+            assert f"--role-{name.replace('_', '-')}: {role.colour};" in css
+            assert f"--role-{name.replace('_', '-')}-text: {role.on_dark};" in css.split(".dark")[1]
+
+    def test_a_scale_is_read_between_its_stops(self):
+        assert roles.colour_at(("#000000", "#ffffff"), 0.5) == "#808080"
+        assert roles.colour_table(("#000000", "#ff0000"), 3) == [(0, 0, 0), (128, 0, 0), (255, 0, 0)]
+
+
+class TestWords:
+    def test_numbers_durations_and_memory_read_as_people_write_them(self):
+        assert (number(-0.12345), number(2, sign=True)) == ("−0.123", "+2")
+        assert [percent(x) for x in (0, 0.5, 0.0123, 0.00012)] == ["0 %", "50 %", "1.2 %", "0.012 %"]
+        assert [duration(x) for x in (2e-5, 0.0123, 3, 90, 7200, 172800)] == [
+            "20 µs", "12.3 ms", "3 s", "1.5 min", "2 h", "2 d",
+        ]  # fmt: skip
+        assert [memory(x) for x in (5, 2048, 3 * 2**20, 2**31)] == ["5 bytes", "2 KiB", "3 MiB", "2 GiB"]
+
+    def test_a_label_is_short_and_inert(self):
+        assert plain("<i>" + "x" * 99, 10) == "&lt;i&gt;xxxxxx…"
+
+
+def contrast(first: str, second: str) -> float:
+    """WCAG's contrast ratio of two colours."""
+    light, dark = sorted((luminance(first), luminance(second)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

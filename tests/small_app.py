@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import gradio as gr
 import torch
 
+from nystrom_demo.serving.admission import admit
 from nystrom_demo.serving.launching import launch
-from nystrom_demo.serving.memory import admit
 from nystrom_demo.serving.settings import Settings
 from nystrom_demo.serving.validation import check_choice, check_integer, check_text
 

@@ -7,9 +7,10 @@ import time
 import gradio as gr
 import pytest
 
+from nystrom_demo.serving.admission import admit
 from nystrom_demo.serving.edge import Edge, client_of, protect
 from nystrom_demo.serving.gate import Gate
-from nystrom_demo.serving.memory import admit
+from nystrom_demo.serving.limits import Limits
 from nystrom_demo.serving.validation import Refusal
 
 
@@ -114,7 +115,7 @@ def test_a_refusal_and_the_packages_own_valueerrors_reach_the_visitor():
 
 
 def test_a_request_over_its_share_of_memory_is_refused_before_it_allocates():
-    edge = Edge(Gate(1), request_bytes=3 << 30)
+    edge = Edge(Gate(1), limits=Limits(request_bytes=3 << 30))
     with pytest.raises(gr.Error, match=r"the map would take about 5\.0 GB of memory, .* allows a request 3\.0 GB"):
         ask(admit, 5 << 30, "the map", edge=edge)
     assert ask(admit, 2 << 30, "the map", edge=edge) is None

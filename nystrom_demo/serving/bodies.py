@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from nystrom_demo.serving.validation import Refusal, check_choice, check_number, check_switch, shown
+from nystrom_demo.serving.validation import Refusal, check_choice, check_number, check_switch, check_text, shown
 
 MAX_DEPTH = 32
 TOKEN = re.compile(r"[\w-]{1,64}\Z", re.ASCII)
@@ -57,7 +57,7 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def check_call(demo: gr.Blocks, value: Any, *, api_name: str | None = None) -> None:
+def check_call(demo: gr.Blocks, value: Any, text_chars: int, *, api_name: str | None = None) -> None:
     """Refuse what is no proper call: of the public endpoint `api_name`, or of the page's handler number fn_index."""
     body = _object(value)
     session = body.get("session_hash")
@@ -83,7 +83,7 @@ def check_call(demo: gr.Blocks, value: Any, *, api_name: str | None = None) -> N
     if len(data) != len(inputs):
         raise Refusal(f"data must have {len(inputs)} values, got {len(data)}.")
     for block, item in zip(inputs, data, strict=True):
-        check_value(_as_shown(demo, session, block), item)
+        check_value(_as_shown(demo, session, block), item, text_chars)
 
 
 def check_cancel(demo: gr.Blocks, value: Any) -> None:
@@ -99,15 +99,12 @@ def check_reset(demo: gr.Blocks, value: Any) -> None:
     _token(_object(value), "event_id")
 
 
-def check_value(block: Any, value: Any) -> None:
-    """Refuse a value that the component `block` could not have sent. What it means is checked where it is used."""
+def check_value(block: Any, value: Any, text_chars: int) -> None:
+    """Refuse a value that the component `block` could not have sent, or a text that `check_text` refuses."""
     name = str(getattr(block, "label", None) or getattr(block, "elem_id", None) or type(block).__name__)
     if isinstance(block, gr.Textbox):
-        if value is not None and not isinstance(value, str):
-            raise Refusal(f"{name} must be a text, got {shown(value)}.")
-        limit = block.max_length
-        if value is not None and limit is not None and len(value) > limit:
-            raise Refusal(f"{name} must have at most {limit:,} characters, got {len(value):,}.")
+        if value is not None:
+            check_text(name, value, min(block.max_length or text_chars, text_chars), empty=True)
     elif isinstance(block, gr.Slider):
         check_number(name, value, block.minimum, block.maximum)
     elif isinstance(block, gr.Number):

@@ -13,8 +13,8 @@ import gradio as gr
 from gradio.context import LocalContext
 
 from nystrom_demo.serving.gate import Gate
+from nystrom_demo.serving.limits import Limits, under_limits
 from nystrom_demo.serving.log import client_tag, log, trace_of
-from nystrom_demo.serving.memory import memory_limit
 from nystrom_demo.serving.validation import Refusal
 
 MESSAGE_CHARS = 600
@@ -22,10 +22,10 @@ END = object()
 
 
 class Edge(NamedTuple):
-    """What every handler of one server shares: the workers, the bytes a request may take, the proxies in front."""
+    """What every handler of one server shares: the workers, the limits of a request, the proxies in front."""
 
     gate: Gate
-    request_bytes: int | None = None
+    limits: Limits = Limits()
     proxy_hops: int = 0
 
 
@@ -92,13 +92,13 @@ class _Record:
         self.client = client_of(headers, peer, edge.proxy_hops)
         self.name, self.id = name, uuid.uuid4().hex[:12]
         self.came, self.worked, self.outcome = time.monotonic(), 0.0, "cancelled"
-        self.request_bytes = edge.request_bytes
+        self.limits = edge.limits
 
     def call(self, fn: Callable, *args: Any, **kwargs: Any) -> Any:
         """`fn(...)` in the thread that works on it, with whatever it raises turned into one gr.Error."""
         began = time.monotonic()
         try:
-            with memory_limit(self.request_bytes):
+            with under_limits(self.limits):
                 return fn(*args, **kwargs)
         except BaseException as error:  # SystemExit and a library's panics would leave the reader without an end
             raise self.refuse(error) from None

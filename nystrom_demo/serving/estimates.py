@@ -29,12 +29,10 @@ def attention_elements(settings: AttentionSettings, batch: int, heads: int, n: i
     """Numbers that one attention holds beside its q, k and v."""
     rows = batch * heads
     m = min(settings.num_landmarks, n) if settings.implementation == "nystrom" else n
-    convolution = CONVOLUTION * rows * n * head_dim
+    output = 2 * rows * n * head_dim  # of attention, and with the convolution added
     if settings.implementation == "eager":
-        return rows * (2 * n * n + n * head_dim)
-    if m == n:
-        return rows * n * head_dim + convolution
-    return rows * (n * head_dim + PSEUDO_INVERSE * m * m) + convolution
+        return rows * 2 * n * n + output // 2
+    return output if m == n else max(output, rows * PSEUDO_INVERSE * m * m)
 
 
 def masks_bytes(config: Any, num_masks: int) -> int:
@@ -44,21 +42,22 @@ def masks_bytes(config: Any, num_masks: int) -> int:
 
 def layers_bytes(config: Any, n: int, *, itemsize: int = FLOAT) -> int:
     """q, k and v of every layer, kept for the maps, with the exact pass that makes them."""
-    kept = 3 * config.num_hidden_layers * n * config.hidden_size * itemsize
+    kept = 3 * (config.num_hidden_layers - 1) * n * config.hidden_size * itemsize
     exact = AttentionSettings(implementation="sdpa")
     return int(MARGIN * kept) + encoder_bytes(config, 1, n, exact, itemsize=itemsize)
 
 
 def maps_bytes(n: int, m: int) -> int:
     """The exact and the landmark map of one head, their difference, and the factors."""
-    return int(MARGIN * FLOAT * (3 * n * n + (0 if m >= n else 3 * n * m + PSEUDO_INVERSE * m * m)))
+    if m >= n:  # the landmark map is the exact one
+        return int(MARGIN * FLOAT * 2 * n * n)
+    return int(MARGIN * FLOAT * (3 * n * n + 3 * n * m + PSEUDO_INVERSE * m * m))
 
 
 def spectrum_bytes(n: int) -> int:
-    """The singular values of one head's map: the map, a copy to work on, and LAPACK's room."""
-    return int(MARGIN * FLOAT * 3 * n * n)
+    """The singular values of one head's map: the map and a copy to work on."""
+    return int(MARGIN * FLOAT * 2 * n * n)
 
 
 ENCODER_STATES = 3  # the word embeddings, the first layer's input, the present layer's input
-CONVOLUTION = 4  # of v's size: the convolution's result and the copies it makes
-PSEUDO_INVERSE = 7  # m × m matrices alive in one step of the iteration
+PSEUDO_INVERSE = 6  # m × m matrices alive in one step of the iteration

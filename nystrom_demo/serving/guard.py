@@ -187,7 +187,7 @@ class _Exchange:
         elif self.kind == "reset":
             check_reset(demo, value)
         else:
-            check_call(demo, value, api_name=name)
+            check_call(demo, value, self.guard.settings.text_chars, api_name=name)
             if self.kind != "run":
                 self.guard.find_room(self.client, value.get("session_hash"))
 

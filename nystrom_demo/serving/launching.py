@@ -15,6 +15,7 @@ from nystrom_demo.serving.edge import Edge, protect_all
 from nystrom_demo.serving.gate import Gate
 from nystrom_demo.serving.guard import Guard
 from nystrom_demo.serving.health import Readiness
+from nystrom_demo.serving.limits import Limits
 from nystrom_demo.serving.log import log, start_logging
 from nystrom_demo.serving.memory import request_bytes
 from nystrom_demo.serving.settings import Settings
@@ -82,12 +83,18 @@ def start(
     start_logging()
     device = choose_device(settings) if device is None else device
     gate = Gate(settings.workers)
-    limit = request_bytes(settings, device)
-    protect_all(demo, Edge(gate, limit, settings.proxy_hops))
+    limits = Limits(settings.text_chars, settings.text_tokens, request_bytes(settings, device))
+    protect_all(demo, Edge(gate, limits, settings.proxy_hops))
     readiness = Readiness(ready_check, gate)
-    demo.launch(**launch_arguments(demo, settings, readiness), prevent_thread_lock=True, **more)
+    demo.launch(**{**more, **launch_arguments(demo, settings, readiness)}, prevent_thread_lock=True)
     readiness.start()
-    log("started", address=demo.local_url, workers=settings.workers, request_mb=limit >> 20, device=str(device))
+    log(
+        "started",
+        address=demo.local_url,
+        workers=settings.workers,
+        request_mb=limits.request_bytes >> 20,
+        device=str(device),
+    )
     return gate, readiness
 
 

@@ -1,21 +1,15 @@
-"""How much memory a request may take, and how much it will take, known from shapes before anything is allocated."""
+"""How much memory a request may take on this machine: from the settings, the container, the RAM or the GPU."""
 
-import contextlib
-import contextvars
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from nystrom_demo.serving.settings import Settings
-from nystrom_demo.serving.validation import Refusal
 
 GB = 2**30
 SHARE_OF_FREE = 0.8  # what is left over is for the event loop, the pages' state and the estimate's error
 CGROUP = Path("/sys/fs/cgroup")
-
-_limit: contextvars.ContextVar[int | None] = contextvars.ContextVar("request_bytes", default=None)
 
 
 def memory_budget(settings: Settings, device: torch.device) -> int:
@@ -31,29 +25,6 @@ def memory_budget(settings: Settings, device: torch.device) -> int:
 def request_bytes(settings: Settings, device: torch.device) -> int:
     """Bytes that one request may take, so that all workers at once stay within the budget."""
     return memory_budget(settings, device) // settings.workers
-
-
-@contextlib.contextmanager
-def memory_limit(limit: int | None) -> Iterator[None]:
-    """Within, `admit` refuses what needs more than `limit` bytes; None for no limit."""
-    token = _limit.set(limit)
-    try:
-        yield
-    finally:
-        _limit.reset(token)
-
-
-def admit(needed: int, what: str) -> None:
-    """Return if this request may take `needed` bytes; else a Refusal that names both numbers."""
-    limit = _limit.get()
-    if limit is not None and needed > limit:
-        raise Refusal(
-            f"{what} would take about {_gb(needed)} of memory, and this server allows a request {_gb(limit)}."
-        )
-
-
-def _gb(count: int) -> str:
-    return f"{count / GB:.1f} GB" if count >= GB / 10 else f"{count / 2**20:.1f} MB"
 
 
 def _available_ram() -> int | None:

@@ -19,57 +19,18 @@ import time
 from typing import Any, NamedTuple
 
 import httpx
+from hostile_inputs import HEADERS, METHODS, ODD, PATHS, RAW, TEXTS, WIRE
 from serving_process import running
 
 API = "/gradio_api"
 TERMINAL_SECONDS = 10.0
 SWEEP_SECONDS = 3.0  # a sweep that goes on is read for so long, then cancelled
 AT_ONCE = 8
+FIELDS = ("fn_index", "session_hash", "event_data", "trigger_id", "batched", "event_id", "data")
 LEAK = re.compile(
     r"Traceback|File \\?\"|site-packages|/usr/|/home/|/root|/tmp|\.py\b|\bgradio\b|\btorch\b|\btransformers\b|uvicorn|"
     r"starlette|fastapi|pydantic|\bnumpy\b|\bpandas\b|\bhttpx\b"
 )
-TEXTS = (
-    "", " ", "a", "a" * 3_000, "a" * 60_000, "word " * 4_000, "\x00", "a\x1b[31mb", "\u202eabc", "\u2066a\u2069",
-    "e" + "\u0301" * 500, "\ufdfa" * 5_000, "\U0001f469\u200d\U0001f469" * 50, "[MASK]" * 300, "[MASK] [CLS] [SEP] [PAD]",
-    "<script>alert(1)</script>", "{{value}}${value}", "../../etc/passwd", "%s%n", "'; drop table", "\ud7ff", "\uffff",
-    "\u0130" * 999, "ß" * 999, "日本" * 999, "\n" * 999, "0" * 5_000, "NaN", "true", "null", "-1", "1e999",
-)  # fmt: skip
-ODD = (
-    None, True, False, 0, -1, 1, 2, 3, 1.5, -0.0, 1e308, 2**31, 2**53 + 1, 2**64, -(2**70), 10**400, [], {}, [[]], [None],
-    [1, 2], ["a"] * 500, {"path": "/etc/passwd"}, {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
-    {"__type__": "update", "value": 5}, {"value": {"value": {}}}, [[["deep"]]] * 3, "sequence-classification", "words",
-)  # fmt: skip
-RAW = (
-    b'{"data": [NaN]}', b'{"data": [Infinity]}', b'{"data": ["\\ud800"]}', b"\xff\xfe\x00", b"[" * 4_000, b"null", b"[]",
-    b'"text"', b"1" * 5_000, b"{}", b'{"data": null}', b'{"data": {}}', b'{"fn_index": 1e400}', b'{"a":' * 200, b"\x00" * 99,
-    b'{"data": [' + b"0," * 9_000 + b"0]}", b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--x--",
-)  # fmt: skip
-PATHS = (
-    "/", "/config", "/config/", "/health", "/ready", "/monitoring", "/monitoring/summary", "/openapi.json", "/docs",
-    "/static/../../../etc/passwd", "/static/%2e%2e/%2e%2e/x", "/static/" + "a" * 300, "/assets/%00", "/assets/%ff",
-    "/pwa_icon/8000", "/manifest.json", "/robots.txt", "/favicon.ico", "/theme.css", "/login", "/logout", "/svelte/x.js",
-    "/gradio_api/info", "/gradio_api/info/", "/gradio_api/openapi.json", "/gradio_api/app_id", "/gradio_api/token",
-    "/gradio_api/user", "/gradio_api/upload", "/gradio_api/upload_progress", "/gradio_api/component_server",
-    "/gradio_api/file=/etc/passwd", "/gradio_api/file=%2fetc%2fpasswd", "/gradio_api/file=app.py", "/gradio_api/file=" + "b" * 900,
-    "/gradio_api/file=http://127.0.0.1:1/", "/gradio_api/proxy=http://127.0.0.1:1/", "/gradio_api/queue/data",
-    "/gradio_api/queue/data?session_hash=", "/gradio_api/queue/data?session_hash=%00", "/gradio_api/queue/join",
-    "/gradio_api/queue/status", "/gradio_api/reset", "/gradio_api/cancel", "/gradio_api/run/predict", "/gradio_api/run/x",
-    "/gradio_api/call/classify", "/gradio_api/call/x/y", "/gradio_api/call/v2/classify", "/gradio_api/stream/a",
-    "/gradio_api/heartbeat/" + "c" * 80, "/gradio_api/deep_link", "/gradio_api/vibe-code", "/gradio_api/process_recording",
-    "/gradio_api/dev/reload", "/gradio_api/startup-events", "/gradio_api/mcp/sse", "/gradio_api/mcp", "//", "/%", "/?" + "q" * 20_000,
-    "/\u00e9", "/gradio_api/queue/join/", "/GRADIO_API/queue/join", "/.env", "/gradio_api/custom_component/a/b/c/d",
-)  # fmt: skip
-METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT", "BREW")
-WIRE = (
-    b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
-    b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n{}",
-    b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
-    b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", b"GET /" + b"z" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-    b"Sec-WebSocket-Version: 13\r\n\r\n",
-)  # fmt: skip
 
 
 class Endpoint(NamedTuple):
@@ -136,7 +97,9 @@ class Attack:
         session = f"join{next(self.sessions)}"
         body = {"fn_index": endpoint.index, "data": self.data(endpoint.values), "session_hash": session}
         if self.random.random() < 0.25:
-            key = self.random.choice(("fn_index", "session_hash", "event_data", "trigger_id", "batched", "event_id", "data"))
+            key = self.random.choice(
+                ("fn_index", "session_hash", "event_data", "trigger_id", "batched", "event_id", "data")
+            )
             body[key] = self.value()
         path = self.random.choice(("/queue/join", "/queue/join", "/queue/join", "/run/predict"))
         answer = await self.post(path, body)
@@ -172,16 +135,15 @@ class Attack:
                 mutable[self.random.randrange(len(mutable))] = self.random.randrange(256)
             body = bytes(mutable)
         path = self.random.choice(("/queue/join", "/cancel", "/reset", "/run/predict", "/call/classify", "/upload"))
-        kind = self.random.choice(("application/json", "text/plain", "multipart/form-data; boundary=x", "", "application/xml"))
+        kind = self.random.choice(
+            ("application/json", "text/plain", "multipart/form-data; boundary=x", "", "application/xml")
+        )
         await self.request("POST", API + path, content=body, headers={"content-type": kind})
 
     async def route(self) -> None:
         headers = {}
         if self.random.random() < 0.2:
-            headers = self.random.choice(
-                ({"origin": "https://evil.example"}, {"origin": "null"}, {"host": "evil.example"}, {"cookie": "a=" + "b" * 5_000},
-                 {"x-forwarded-for": "1.2.3.4, 'x"}, {"accept-language": "\u00e9" * 9}, {"range": "bytes=0-,0-,0-"}, {"x-gradio-user": "app"},)
-            )  # fmt: skip
+            headers = self.random.choice(HEADERS)
         method, path = self.random.choice(METHODS), self.random.choice(PATHS)
         async with self.http.stream(method, path, headers={k: v.encode("utf-8") for k, v in headers.items()}) as answer:
             await self.judge(answer, f"{method} {path[:60]}", stream=True)
@@ -262,7 +224,9 @@ class Attack:
                     last = time.monotonic()
                     if last - began > SWEEP_SECONDS and not cancelled and endpoint.sweep:
                         cancelled = True
-                        await self.post("/cancel", {"session_hash": session, "fn_index": endpoint.index, "event_id": event})
+                        await self.post(
+                            "/cancel", {"session_hash": session, "fn_index": endpoint.index, "event_id": event}
+                        )
         if ends != 1 and not cancelled:
             self.breaches.append(f"handler {endpoint.index}: {ends} terminal messages")
 
@@ -305,7 +269,8 @@ def main(count: int, program: str, seed: int) -> int:
         alive = app.process.poll() is None and httpx.get(f"{app.url}/health", timeout=5).status_code == 200
         ready = httpx.get(f"{app.url}/ready", timeout=5).status_code == 200
         print(f"{count} hostile requests in {seconds:.0f} s: {dict(score.kinds)}")
-        print(f"statuses {dict(score.statuses)}; {score.accepted} accepted, slowest terminal message {score.slowest:.2f} s")
+        print(f"statuses {dict(score.statuses)}")
+        print(f"{score.accepted} accepted, slowest terminal message {score.slowest:.2f} s")
         print(f"memory {before:.0f} MB before, {app.resident_mb():.0f} MB after; alive {alive}, ready {ready}")
         print(f"breaches: {len(score.breaches)}", *score.breaches[:20], sep="\n  ")
     return 0 if alive and ready and not score.breaches else 1

@@ -1,4 +1,4 @@
-"""The app as a process of its own, for the scripts that press on it: the real one over tiny checkpoints, or the small one."""
+"""The app as a process of its own, for the scripts that press on it: the real one, or the small one of the tests."""
 
 import contextlib
 import os

@@ -1,0 +1,54 @@
+"""Refuses a request that would not fit, from the shapes of what it asks for, before anything is allocated."""
+
+from typing import Any
+
+from nystrom_demo.config import AttentionSettings
+from nystrom_demo.serving.estimates import encoder_bytes, layers_bytes, maps_bytes, masks_bytes, spectrum_bytes
+from nystrom_demo.serving.limits import current_limits
+from nystrom_demo.serving.validation import Refusal, check_tokens
+
+GB = 2**30
+
+
+def admit(needed: int, what: str) -> None:
+    """Return if the request under way may take `needed` bytes; else a Refusal that names both numbers."""
+    limit = current_limits().request_bytes
+    if limit is not None and needed > limit:
+        raise Refusal(
+            f"{what} would take about {_gb(needed)} of memory, and this server allows a request {_gb(limit)}."
+        )
+
+
+def admit_reading(config: Any, num_tokens: int) -> None:
+    """Admit the q, k, v of every layer of a text of so many tokens, and the pass that makes them."""
+    check_tokens("text", num_tokens, current_limits().text_tokens)
+    admit(layers_bytes(config, num_tokens), f"Reading {num_tokens:,} tokens in every layer")
+
+
+def admit_maps(num_tokens: int, num_landmarks: int) -> None:
+    """Admit one head's maps and factors."""
+    admit(maps_bytes(num_tokens, num_landmarks), f"The maps of {num_tokens:,} tokens")
+
+
+def admit_spectrum(num_tokens: int) -> None:
+    """Admit the singular values of one head's map."""
+    admit(spectrum_bytes(num_tokens), f"The singular values of {num_tokens:,} tokens")
+
+
+def admit_answer(config: Any, reader: Any, settings: AttentionSettings, batch_tokens: int) -> None:
+    """Admit a head's answer: `reader` (of tasks) has the windows to run, `batch_tokens` is the most that one pass
+    holds. A masked word costs a row of the vocabulary's size besides."""
+    check_tokens("text", getattr(reader, "num_tokens", 0), current_limits().text_tokens)
+    longest = max(map(len, reader.windows), default=1)
+    batch = max(1, min(len(reader.windows), batch_tokens // longest))
+    num_masks = len(getattr(reader, "positions", ()))
+    needed = encoder_bytes(config, batch, longest, settings) + masks_bytes(config, num_masks)
+    masks = f" and {num_masks:,} masks" if num_masks > 1 else ""
+    admit(
+        needed,
+        f"Reading {len(reader.windows):,} window{'s' if len(reader.windows) > 1 else ''} of {longest:,} tokens{masks}",
+    )
+
+
+def _gb(count: int) -> str:
+    return f"{count / GB:.1f} GB" if count >= GB / 10 else f"{count / 2**20:.1f} MB"

@@ -187,6 +187,7 @@ def test_a_folder_without_checkpoints_is_refused(tmp_path):
         last_checkpoint(tmp_path)
 
 
+@pytest.mark.slow
 def test_two_processes_train_together(folders):
     """Through `accelerate launch`, which starts one process a device: here two on the CPU."""
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]

@@ -3,11 +3,19 @@
 from typing import Any
 
 from nystrom_demo.config import AttentionSettings
-from nystrom_demo.serving.estimates import encoder_bytes, layers_bytes, maps_bytes, masks_bytes, spectrum_bytes
+from nystrom_demo.serving.estimates import (
+    encoder_bytes,
+    layers_bytes,
+    maps_bytes,
+    masks_bytes,
+    spectrum_bytes,
+    timed_model_bytes,
+)
 from nystrom_demo.serving.limits import current_limits
 from nystrom_demo.serving.validation import Refusal, check_tokens
 
 GB = 2**30
+TIMED_CALL_BYTES = 4 * GB
 
 
 def admit(needed: int, what: str) -> None:
@@ -48,6 +56,18 @@ def admit_answer(config: Any, reader: Any, settings: AttentionSettings, batch_to
         needed,
         f"Reading {len(reader.windows):,} window{'s' if len(reader.windows) > 1 else ''} of {longest:,} tokens{masks}",
     )
+
+
+def admit_timed_model(hidden: int, layers: int, num_tokens: int, *, backward: bool, itemsize: int) -> None:
+    """Admit the model that a timing sweep makes; of how far the sweep goes `timed_call_bytes` is the bound."""
+    needed = timed_model_bytes(hidden, layers, num_tokens, backward=backward, itemsize=itemsize)
+    admit(needed, f"A model of {layers} layers of {hidden:,} numbers a token")
+
+
+def timed_call_bytes() -> int:
+    """What one timed call may hold beside its inputs, which may be three times as large: a quarter of the request's."""
+    limit = current_limits().request_bytes
+    return TIMED_CALL_BYTES if limit is None else min(limit // 4, TIMED_CALL_BYTES)
 
 
 def _gb(count: int) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 from nystrom_demo.config import AttentionSettings
 
 FLOAT = 4  # what is looked at is float32 whatever the model's dtype
+ENCODER_STATES = 3  # the word embeddings, the first layer's input, the present layer's input
+PSEUDO_INVERSE = 6  # m × m matrices alive in one step of the iteration
 MARGIN = 1.25  # for what torch's kernels take for themselves
 
 
@@ -59,5 +61,7 @@ def spectrum_bytes(n: int) -> int:
     return int(MARGIN * FLOAT * 2 * n * n)
 
 
-ENCODER_STATES = 3  # the word embeddings, the first layer's input, the present layer's input
-PSEUDO_INVERSE = 6  # m × m matrices alive in one step of the iteration
+def timed_model_bytes(hidden: int, layers: int, n: int, *, backward: bool, itemsize: int = FLOAT) -> int:
+    """The weights of an encoder made to be timed: drawn in float32, kept in the chosen format, twice with gradients."""
+    weights = layers * 12 * hidden * hidden + n * hidden if layers else 0
+    return weights * (FLOAT + (2 if backward else 1) * itemsize)

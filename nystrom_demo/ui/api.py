@@ -14,7 +14,7 @@ from nystrom_demo.analysis import compare_attention as compare
 from nystrom_demo.benchmark import time_attention as measure
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT, AttentionSettings
-from nystrom_demo.serving.admission import admit_answer, admit_maps, admit_reading, admit_spectrum
+from nystrom_demo.serving.admission import admit_answer, admit_maps, admit_reading, admit_spectrum, timed_call_bytes
 from nystrom_demo.serving.limits import current_limits
 from nystrom_demo.serving.validation import check_integer, check_list, check_text
 from nystrom_demo.tasks.reading import BATCH_TOKENS, read
@@ -172,7 +172,7 @@ class Endpoints:
             device=self.checkpoints["masked-lm"].device,
             repeats=3,
             budget_seconds=SECONDS_A_POINT,
-            **_memory_budget(),
+            budget_bytes=timed_call_bytes(),
         )
         return [
             {
@@ -202,8 +202,3 @@ def _settings(num_landmarks: int) -> AttentionSettings:
     """Exact attention at 0 landmarks."""
     m = check_integer("num_landmarks", num_landmarks, 0, current_limits().text_tokens)
     return AttentionSettings(num_landmarks=m) if m else EXACT
-
-
-def _memory_budget() -> dict[str, int]:
-    limit = current_limits().request_bytes
-    return {} if limit is None else {"budget_bytes": limit}

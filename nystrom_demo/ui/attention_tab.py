@@ -11,6 +11,7 @@ import torch
 from nystrom_demo.analysis import LayerInputs, collect_layers, head_errors
 from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.serving.admission import admit_maps, admit_reading
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
 from nystrom_demo.ui.viewer import ShownToken, head_payload, head_viewer, mosaic, mosaic_payload, shown_tokens
 from nystrom_demo.ui.viewer.payload import check_sizes
@@ -69,6 +70,7 @@ def read_text(checkpoint: Checkpoint, text: str) -> ReadText:
             f"{checkpoint.max_tokens:,}."
         )
     check_sizes(n, n)
+    admit_reading(checkpoint.model.config, n)
     input_ids = torch.tensor([encoding["input_ids"]], device=checkpoint.device)
     return ReadText(collect_layers(checkpoint.model, input_ids), shown_tokens(checkpoint.tokenizer, text, encoding))
 
@@ -104,6 +106,7 @@ def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> 
     try:
         text = reader.read(values)
         layer, head = nearest_head(text, layer, head)
+        admit_maps(text.num_tokens, landmarks_of(values.settings(), text.num_tokens))
         viewer = head_payload(text.layers[layer], head, values.settings(), text.tokens)
     except ValueError as error:
         return layer, head, {"message": str(error)}, None

@@ -24,6 +24,7 @@ from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import AttentionSettings
 from nystrom_demo.figures import curves
 from nystrom_demo.figures.words import percent
+from nystrom_demo.serving.admission import admit_spectrum
 from nystrom_demo.ui import long_texts
 from nystrom_demo.ui.attention_tab import ReadText, TextReader, nearest_head, take_choice
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
@@ -72,7 +73,9 @@ def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
     own = [*bench.inputs, bench.layer, bench.head, measure]
     shown = [heads, lead, *against, errors, *spectrum, *pinv, *states]
     then = (takes_bench(functools.partial(measure_head, reader, checkpoints)), own, shown)
-    refresh = Refresh(takes_bench(functools.partial(show, reader)), own, [bench.layer, bench.head, heads, lead], then)
+    refresh = Refresh(
+        takes_bench(functools.partial(show, reader)), own, [bench.layer, bench.head, heads, lead], then, lead
+    )
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     chosen = heads.choose(take_choice, None, [bench.layer, bench.head], queue=False, **quiet)
     chosen.then(refresh.fn, refresh.inputs, refresh.outputs, **quiet).then(*then, **quiet)
@@ -116,6 +119,7 @@ def measure_head(
         )
         yield Shown(against=why[0], against_note=why[1], spectrum=why[0], spectrum_note=why[1], errors=None)
         return
+    admit_spectrum(text.num_tokens)
     spectrum = curves.singular_values(singular_values(layer_inputs, head), num_landmarks=m)
     yield Shown(**_named("spectrum", filled(spectrum)))
     ladder = sorted({*landmark_ladder(text.num_tokens), m})

@@ -13,6 +13,7 @@ from nystrom_demo.benchmark.sweep import DEFAULT_METHODS
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.figures.growth import timing
 from nystrom_demo.figures.words import duration, memory
+from nystrom_demo.serving.admission import admit_timed_model, timed_call_bytes
 from nystrom_demo.serving.validation import check_choice, check_integer, check_list, check_number
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
 from nystrom_demo.ui.figure_slot import emptied, figure_slot, filled, note
@@ -159,6 +160,10 @@ def measure(values: BenchValues, *asked: Any) -> Iterator[tuple[Any, ...]]:
 
 def sweep(values: BenchValues, work: Workbench) -> Iterator[Measurement]:
     """The measurements that the visitor asked for, shorter texts first."""
+    if work.scope == "model":
+        hidden, itemsize = work.heads * work.head_dim, DTYPES[work.dtype].itemsize
+        backward = work.passes == "backward"
+        admit_timed_model(hidden, work.layers, work.longest, backward=backward, itemsize=itemsize)
     return time_attention(
         [n for n in LENGTHS if n <= work.longest],
         num_landmarks=landmarks_to_time(values),
@@ -172,6 +177,7 @@ def sweep(values: BenchValues, work: Workbench) -> Iterator[Measurement]:
         backward=work.passes == "backward",
         repeats=work.repeats,
         budget_seconds=work.budget,
+        budget_bytes=timed_call_bytes(),
     )
 
 

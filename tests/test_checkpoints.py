@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,22 @@ def test_a_checkpoint_tells_its_device_length_size_and_source(tiny_checkpoints):
     assert not checkpoint.model.training
     assert not checkpoint.new_head
     assert next(checkpoint.model.parameters()).dtype == torch.float32
+
+
+def test_one_callers_truncation_and_padding_leave_another_callers_text_alone(tiny_checkpoints):
+    tokenizer = tiny_checkpoints["masked-lm"].tokenizer
+    whole = tokenizer(TEXT)["input_ids"]
+
+    def call(number: int) -> list[int]:
+        if number % 2:
+            return tokenizer([TEXT, "a"], truncation=True, max_length=5, padding=True)["input_ids"][0]
+        return tokenizer(TEXT)["input_ids"]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(call, range(40)))
+    assert found == [whole, [*whole[:4], whole[-1]]] * 20
+    assert tokenizer.whole_text.encode(TEXT).ids == whole
+    assert (tokenizer.backend_tokenizer.truncation, tokenizer.backend_tokenizer.padding) == (None, None)
 
 
 def test_a_bundled_name_loads_from_the_box_in_the_environment(tiny_box, monkeypatch):

@@ -104,7 +104,7 @@ def test_limits_of_windows_are_checked(tiny_checkpoints):
 @pytest.mark.parametrize(("room", "overlap"), [(6, 0), (6, 2), (7, 3), (13, 0), (13, 2), (13, 5)])
 def test_windows_cover_a_text_evenly_and_each_token_has_one_owner(length, room, overlap, tiny_checkpoints):
     checkpoint = tiny_checkpoints["token-classification"]
-    backend = checkpoint.tokenizer.backend_tokenizer
+    backend = checkpoint.tokenizer.whole_text
     body = encode(backend, "cat " * length, "text")
     windows = make_windows(body, backend.post_process, make_limits(checkpoint, room + 2, overlap), "text")
     assert [token for window in windows for token in range(window.own_start, window.own_stop)] == list(range(length))
@@ -119,7 +119,7 @@ def test_windows_cover_a_text_evenly_and_each_token_has_one_owner(length, room, 
 
 
 def test_a_cut_of_an_encoding_keeps_offsets_and_words(tiny_checkpoints):
-    backend = tiny_checkpoints["masked-lm"].tokenizer.backend_tokenizer
+    backend = tiny_checkpoints["masked-lm"].tokenizer.whole_text
     whole = encode(backend, "unhappily john worked", "text")
     part = cut(whole, 2, 5)
     assert (part.ids, part.offsets, part.word_ids) == (whole.ids[2:5], whole.offsets[2:5], whole.word_ids[2:5])

@@ -13,14 +13,13 @@ from transformers import (
     AutoModelForTokenClassification,
     PreTrainedConfig,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
 )
 
 from nystrom_demo.checkpoints.box import bundled_box, check_sums, weight_files
 from nystrom_demo.checkpoints.configs import make_config
 from nystrom_demo.checkpoints.files import CheckpointError, read_object, show
 from nystrom_demo.checkpoints.hub import fetch, is_hub_id
-from nystrom_demo.checkpoints.tokenizer_files import guarded, load_tokenizer
+from nystrom_demo.checkpoints.tokenizer_files import SharedTokenizer, guarded, load_tokenizer
 from nystrom_demo.checkpoints.vetting import vet_folder
 from nystrom_demo.interop import register_attention
 
@@ -45,7 +44,7 @@ class Checkpoint:
     task: str
     name: str
     model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: SharedTokenizer
     source: str
     new_head: bool
 
@@ -139,7 +138,7 @@ class _Shared(NamedTuple):
 
     sums: dict[str, str]
     trunks: dict[frozenset[Path], torch.nn.Module]
-    tokenizers: dict[tuple[str | None, ...], PreTrainedTokenizerBase]
+    tokenizers: dict[tuple[str | None, ...], SharedTokenizer]
 
 
 def _load_boxed(

@@ -1,7 +1,9 @@
 """A tokenizer from tokenizer.json, vetted: only parts that are known to be quick and to leave a text its size."""
 
 import base64
+import copy
 import math
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,10 +38,34 @@ _PARTS = {
 _PATTERNS = (" {2,}",)  # the one regular expression that converted SentencePiece models bring
 _SAMPLE = "The quick brown fox, born in 1889, jumps over 13 lazy dogs; isn't it naïve? \u6771\u4eac \U0001f600"
 
+_ENCODING = threading.Lock()
 Value = TypeVar("Value")
 
 
-def load_tokenizer(folder: Path, within: Path, config: PreTrainedConfig) -> PreTrainedTokenizerFast:
+class SharedTokenizer(PreTrainedTokenizerFast):
+    """A tokenizer that several threads may call, each with truncation and padding of its own.
+
+    In the library both are settings of the one object: one caller's would cut another's text.
+
+    whole_text: a copy of the inner tokenizer with neither, for whoever encodes texts whole and makes windows.
+    """
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.whole_text: Tokenizer = copy.deepcopy(self.backend_tokenizer)
+        self.whole_text.no_truncation()
+        self.whole_text.no_padding()
+
+    def _encode_plus(self, *arguments, **options):
+        with _ENCODING:
+            try:
+                return super()._encode_plus(*arguments, **options)
+            finally:
+                self.backend_tokenizer.no_truncation()
+                self.backend_tokenizer.no_padding()
+
+
+def load_tokenizer(folder: Path, within: Path, config: PreTrainedConfig) -> SharedTokenizer:
     """The tokenizer in a folder's tokenizer.json, with the special tokens that tokenizer_config.json names.
 
     Built from the library's own class whatever class the files name. CheckpointError for parts outside the known ones,
@@ -50,18 +76,15 @@ def load_tokenizer(folder: Path, within: Path, config: PreTrainedConfig) -> PreT
         raise CheckpointError("The checkpoint has no tokenizer.json, the only form of tokenizer that is read.")
     _check_parts(read_object(path, max_items=MAX_TOKENIZER_ITEMS))
     backend = guarded(lambda: Tokenizer.from_file(str(path)), "tokenizer.json is refused by the tokenizers library")
-    # A shared tokenizer must not cut or pad of itself: windows are made elsewhere, and its settings are shared state.
-    backend.no_truncation()
-    backend.no_padding()
     roles = _special_tokens(folder, within)
     inputs = ["input_ids", "token_type_ids", "attention_mask"]
     if getattr(config, "type_vocab_size", 1) < 2:
         inputs.remove("token_type_ids")
     tokenizer = guarded(
-        lambda: PreTrainedTokenizerFast(tokenizer_object=backend, model_input_names=inputs, **roles),
+        lambda: SharedTokenizer(tokenizer_object=backend, model_input_names=inputs, **roles),
         "tokenizer_config.json does not fit tokenizer.json",
     )
-    _check_behaviour(tokenizer.backend_tokenizer, config.vocab_size)
+    _check_behaviour(tokenizer.whole_text, config.vocab_size)
     missing = [role for role in ("pad_token", "cls_token", "sep_token") if getattr(tokenizer, role) is None]
     if missing:
         raise CheckpointError(f"tokenizer_config.json must name a {missing[0]}.")

@@ -101,7 +101,7 @@ class AnswerReader:
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold must be a probability from 0 to 1, got {threshold!r}.")
         self.context, self.top_k, self.threshold = context, top_k, threshold
-        backend = checkpoint.tokenizer.backend_tokenizer
+        backend = checkpoint.tokenizer.whole_text
         asked = encode(backend, question, "question")
         self.body = encode(backend, context, "context")
         limits = make_limits(checkpoint, max_tokens, overlap)

@@ -78,7 +78,7 @@ class ChoiceReader:
         check_task(checkpoint, self.task, "choose")
         self.choices = tuple(_check_choices(choices))
         limits = make_limits(checkpoint, max_tokens, overlap)
-        backend = checkpoint.tokenizer.backend_tokenizer
+        backend = checkpoint.tokenizer.whole_text
         options = [encode(backend, choice, f"choice {i + 1}") for i, choice in enumerate(self.choices)]
         encode(backend, question, "question")
         passage_tokens = len(encode(backend, context, "context", may_be_empty=True))

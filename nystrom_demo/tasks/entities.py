@@ -82,7 +82,7 @@ class TagReader:
         check_task(checkpoint, self.task, "tag")
         self.text = text
         self.labels = label_names(checkpoint.model.config)
-        backend = checkpoint.tokenizer.backend_tokenizer
+        backend = checkpoint.tokenizer.whole_text
         body = encode(backend, text, "text")
         limits = make_limits(checkpoint, max_tokens, overlap)
         self.windows = make_windows(body, backend.post_process, limits, "text")

@@ -57,7 +57,7 @@ class LabelReader:
             raise ValueError("classify needs a checkpoint with at least two labels, got one whose output is a number.")
         self.labels = label_names(config)
         self.many = config.problem_type == "multi_label_classification"
-        backend = checkpoint.tokenizer.backend_tokenizer
+        backend = checkpoint.tokenizer.whole_text
         body = encode(backend, text, "text")
         limits = make_limits(checkpoint, max_tokens, overlap)
         self.windows = make_windows(body, backend.post_process, limits, "text")

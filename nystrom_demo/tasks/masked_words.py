@@ -95,7 +95,7 @@ class MaskReader:
         self.top_k = _check_top_k(top_k, checkpoint.model.config.vocab_size)
         self.mask_id = self.tokenizer.mask_token_id
         limits = make_limits(checkpoint, max_tokens, overlap)
-        backend = self.tokenizer.backend_tokenizer
+        backend = self.tokenizer.whole_text
         self.body = encode(backend, text, "text")
         self.positions = [place for place, token in enumerate(self.body.ids) if token == self.mask_id]
         if not self.positions:

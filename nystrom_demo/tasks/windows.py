@@ -1,7 +1,7 @@
 """Text as the model's inputs: token ids with special tokens, and windows with overlap where a text is too long.
 
-A tokenizer is shared by all callers and its truncation settings are state of its own, so none is ever set: texts are
-encoded whole, sliced here, and framed by the tokenizer's own template of special tokens.
+A tokenizer's truncation is a setting of the one object that all callers share, so none is used: texts are encoded
+whole, sliced here, and framed by the tokenizer's own template of special tokens.
 """
 
 import math

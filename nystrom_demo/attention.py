@@ -131,9 +131,13 @@ def iterative_pinv(
 
 def pinv_step(a: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     """One step of `iterative_pinv`, from the estimate z of a's pseudo-inverse to the next; both float32 or wider."""
-    identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
+    shape = z.shape
+    a, z = a.reshape(-1, *shape[-2:]), z.reshape(-1, *shape[-2:])  # (batch * heads, m, m)
+    # Each bracket of eq. 14 is one product that adds: baddbmm(x, b, c) gives beta x + alpha b c.
     az = a @ z
-    return 0.25 * z @ (13 * identity - az @ (15 * identity - az @ (7 * identity - az)))
+    inner = torch.baddbmm(az, az, az, beta=7, alpha=-1)  # A Z (7 I − A Z)
+    outer = torch.baddbmm(az, az, inner, beta=15, alpha=-1)  # A Z (15 I − inner)
+    return torch.baddbmm(z, z, outer, beta=13 / 4, alpha=-1 / 4).view(shape)  # ¼ Z (13 I − outer)
 
 
 def _initial_coefficient(a: torch.Tensor, inv_coeff_init_option: bool) -> torch.Tensor:
@@ -240,7 +244,7 @@ def depthwise_convolution(
 
     v is (batch, heads, seq, head_dim), weight is (heads, 1, kernel, 1) with kernel odd, one filter a head, shared by
     its channels; zeros stand before the start, after the end, and at padding. Returns v's shape. With `add_to`,
-    of that shape, the sum of both, in one pass.
+    of that shape, the sum of both in one pass; on a CPU, where no gradient is recorded, it is written into `add_to`.
     """
     check_inputs(v, v, v, key_padding_mask)
     heads, _, kernel, _ = weight.shape

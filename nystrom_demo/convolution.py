@@ -20,16 +20,21 @@ def add_band_convolution(residual: torch.Tensor | None, v: torch.Tensor, weight:
     """The residual plus the convolution of v, both (batch, heads, seq, head_dim); None adds nothing.
 
     weight is (heads, 1, kernel, 1) with kernel odd. Zeros stand before the start and after the end. The result has the
-    strides of the residual.
+    strides of the residual; where no gradient is recorded it is the residual itself, written over.
     """
-    return _AddBandConvolution.apply(residual, v, weight.to(v.dtype))  # under autocast v is narrower than its filter
+    weight = weight.to(v.dtype)  # under autocast v is narrower than its filter
+    if residual is None:
+        residual = torch.zeros_like(v)
+    if not torch.is_grad_enabled():
+        return _add_products(residual, v, weight)
+    return _AddBandConvolution.apply(residual, v, weight)
 
 
 class _AddBandConvolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, residual: torch.Tensor | None, v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    def forward(ctx, residual: torch.Tensor, v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(v, weight)
-        return _add_products(residual, v, weight)
+        return _add_products(residual.clone(), v, weight)
 
     @staticmethod
     @once_differentiable
@@ -39,23 +44,21 @@ class _AddBandConvolution(torch.autograd.Function):
         # An output's gradient goes back to the inputs it came from: the same convolution with the filter turned round.
         return (
             grad if needs_residual else None,
-            _add_products(None, grad, weight.flip(2)) if needs_v else None,
+            _add_products(torch.zeros_like(grad), grad, weight.flip(2)) if needs_v else None,
             _weight_gradient(grad, v, weight) if needs_weight else None,
         )
 
 
-def _add_products(residual: torch.Tensor | None, v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """The convolution of v, added to the residual where there is one."""
-    batch, heads, seq, head_dim = v.shape
+def _add_products(output: torch.Tensor, v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Adds the convolution of v to `output`, in place, and returns it."""
+    batch, heads, seq, _ = v.shape
     kernel = weight.shape[2]
     band = _band_matrices(weight)  # (heads, BLOCK, BLOCK + kernel - 1)
     padded, windows = _padded_rows(v, kernel)  # one head's inputs, and their overlapping windows
-    output = torch.empty_like(v if residual is None else residual)
     for head in range(heads):
         padded[:, kernel // 2 : kernel // 2 + seq] = v[:, head]
         products = torch.bmm(band[head].expand(len(windows), -1, -1), windows)  # (batch * blocks, BLOCK, head_dim)
-        rows = products.view(batch, -1, head_dim)[:, :seq]
-        output[:, head] = rows if residual is None else rows + residual[:, head]
+        output[:, head] += products.view(batch, -1, v.shape[3])[:, :seq]
     return output
 
 

@@ -88,6 +88,21 @@ def test_the_result_has_the_strides_of_the_residual():
     torch.testing.assert_close(add_band_convolution(strided, v, weight), reference(residual, v, weight))
 
 
+def test_without_gradients_the_residual_itself_becomes_the_result():
+    residual, v, weight = make(2, 3, 7, 5, 3)
+    expected = reference(residual, v, weight)
+    with torch.no_grad():
+        assert add_band_convolution(residual, v, weight) is residual
+    torch.testing.assert_close(residual, expected)
+
+
+def test_with_gradients_the_residual_is_left_alone():
+    residual, v, weight = make(2, 3, 7, 5, 3)
+    before = residual.clone()
+    add_band_convolution(residual, v.requires_grad_(), weight)
+    torch.testing.assert_close(residual, before, atol=0, rtol=0)
+
+
 def test_compiled_it_is_the_same():
     inputs = make(2, 3, 70, 5, 7)
     compiled = torch.compile(add_band_convolution, backend="aot_eager", fullgraph=True)

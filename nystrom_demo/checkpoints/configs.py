@@ -74,8 +74,9 @@ def make_config(table: dict[str, Any]) -> PreTrainedConfig:
         raise CheckpointError(f"config.json is not a configuration of a {model_type} model.") from error
     if width % heads:
         raise CheckpointError(f"hidden_size must be a multiple of num_attention_heads, got {width} and {heads}.")
-    if (config.conv_kernel_size or 1) % 2 == 0 if model_type == "nystromformer" else False:
-        raise CheckpointError(f"conv_kernel_size must be an odd number or null, got {config.conv_kernel_size}.")
+    taps = getattr(config, "conv_kernel_size", None)
+    if taps is not None and taps % 2 == 0 and model_type == "nystromformer":
+        raise CheckpointError(f"conv_kernel_size must be an odd number or null, got {taps}.")
     if config.pad_token_id is not None and config.pad_token_id >= config.vocab_size:
         raise CheckpointError(f"pad_token_id must be below vocab_size, got {config.pad_token_id}.")
     return config

@@ -1,6 +1,8 @@
 """The Attention tab's handlers, and what they send the viewer."""
 
 import base64
+import contextlib
+import io
 import json
 import re
 
@@ -149,7 +151,7 @@ def test_a_tokenizer_without_offsets_is_refused():
 
 
 def test_the_tab_shows_the_model_s_own_numbers(reader, tiny_checkpoints):
-    layer, head, viewer, mosaic = show_tab(reader, bench(), 1, 2)
+    layer, head, viewer, _code, mosaic = show_tab(reader, bench(), 1, 2)
     checkpoint = tiny_checkpoints["masked-lm"]
     ids = checkpoint.tokenizer(TEXT, return_tensors="pt")["input_ids"]
     own = collect_layers(checkpoint.model, ids)[1]
@@ -179,7 +181,7 @@ def test_the_mosaic_says_that_a_landmark_a_token_is_exact(reader, num_landmarks)
 
 
 def test_another_m_changes_the_inverse_and_not_q(reader):
-    few, more = (show_head(reader, bench(num_landmarks=m), 0, 0) for m in (3, 7))
+    few, more = (show_head(reader, bench(num_landmarks=m), 0, 0)[0] for m in (3, 7))
     assert few["q"] == more["q"]
     assert few["kernel_2_inv"] != more["kernel_2_inv"]
     assert few["key"] != more["key"]
@@ -187,19 +189,19 @@ def test_another_m_changes_the_inverse_and_not_q(reader):
 
 def test_a_text_that_is_too_long_is_refused_where_the_maps_would_stand(reader, tiny_checkpoints):
     text = "great " * 5000
-    *_, viewer, mosaic = show_tab(reader, bench(text), 0, 0)
+    *_, viewer, code, mosaic = show_tab(reader, bench(text), 0, 0)
     assert re.fullmatch(
         r"The maps show a text whole: this one has 5,002 tokens, and the position table of this model ends at 4,096\.",
         viewer["message"],
     )
-    assert mosaic is None
+    assert (code, mosaic) == ("", None)
     assert show_mosaic(reader, bench(text), 0, 0) is None
     with pytest.raises(ValueError, match="The maps show a text whole"):
         read_text(tiny_checkpoints["masked-lm"], text)
 
 
 def test_an_empty_text_is_its_two_special_tokens(reader):
-    viewer = show_head(reader, bench("", 1), 0, 0)
+    viewer, _code = show_head(reader, bench("", 1), 0, 0)
     assert [token["special"] for token in viewer["tokens"]] == [True, True]
 
 
@@ -217,3 +219,20 @@ def test_the_reader_keeps_the_last_texts_and_no_more(tiny_checkpoints):
     reader.read(bench("bad film"))
     reader.read(bench("old city"))
     assert reader.read(bench("great film")) is not first
+
+
+@pytest.mark.parametrize("num_landmarks", [0, 5])
+def test_the_code_for_the_view_prints_the_numbers_of_the_view(reader, tiny_box, monkeypatch, num_landmarks):
+    monkeypatch.setenv("NYSTROM_DEMO_CHECKPOINTS", str(tiny_box))
+    viewer, code = show_head(reader, bench(num_landmarks=num_landmarks), 1, 2)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "<code for this view>", "exec"), {})
+    lines, words = printed.getvalue().splitlines(), viewer["words"]
+    maps = attention_maps(reader.read(bench()).layers[1], 2, bench(num_landmarks=num_landmarks).settings())
+    row, column = viewer["strongest"]
+    assert lines[3] == f"exact {maps.exact[row, column]:.5f}, landmarks {maps.landmark[row, column]:.5f}"
+    if num_landmarks:
+        assert lines[0].replace("misses the exact map", "misses the exact one") in words["lead"]
+        assert words["negative"].startswith(lines[1].removeprefix("negative entries: "))
+        assert lines[2].removeprefix("row sums: ") in words["row_sums"]

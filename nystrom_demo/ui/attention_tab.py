@@ -13,7 +13,15 @@ from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.serving.admission import admit_maps, admit_reading
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
-from nystrom_demo.ui.viewer import ShownToken, head_payload, head_viewer, mosaic, mosaic_payload, shown_tokens
+from nystrom_demo.ui.viewer import (
+    ShownToken,
+    code_for_head,
+    head_payload,
+    head_viewer,
+    mosaic,
+    mosaic_payload,
+    shown_tokens,
+)
 from nystrom_demo.ui.viewer.payload import check_sizes
 
 KEPT_TEXTS = 3  # of about 60 MB each at 2,048 tokens of a 6-layer model
@@ -81,17 +89,19 @@ def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
     layer, head = bench.layer, bench.head
     heads = mosaic("attention-mosaic")
     viewer = head_viewer("attention-viewer")
+    with gr.Accordion("Code for this view", open=False, elem_id="attention-code-section"):
+        code = gr.Code(language="python", show_label=False, interactive=False, elem_id="attention-code")
     heads.choose(take_choice, None, [layer, head], queue=False, show_progress="hidden", api_visibility="private").then(
         takes_bench(functools.partial(show_head, reader)),
         [*bench.inputs, layer, head],
-        viewer,
+        [viewer, code],
         show_progress="minimal",
         api_visibility="private",
     )
     return Refresh(
         takes_bench(functools.partial(show_tab, reader)),
         [*bench.inputs, layer, head],
-        [layer, head, viewer, heads],
+        [layer, head, viewer, code, heads],
         (takes_bench(functools.partial(show_mosaic, reader)), [*bench.inputs, layer, head], [heads]),
     )
 
@@ -102,20 +112,22 @@ def take_choice(event: gr.EventData) -> tuple[int, int]:
 
 
 def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
-    """(layer, head, viewer, mosaic): the chosen head at once, the mosaic still to be computed."""
+    """(layer, head, viewer, code, mosaic): the chosen head at once, the mosaic still to be computed."""
     try:
         text = reader.read(values)
         layer, head = nearest_head(text, layer, head)
         admit_maps(text.num_tokens, landmarks_of(values.settings(), text.num_tokens))
         viewer = head_payload(text.layers[layer], head, values.settings(), text.tokens)
     except ValueError as error:
-        return layer, head, {"message": str(error)}, None
-    return layer, head, viewer, mosaic_payload(None, text.shape, (layer, head), text.num_tokens, viewer["m"])
+        return layer, head, {"message": str(error)}, "", None
+    checkpoint = values.checkpoint(reader.checkpoints)
+    code = code_for_head(checkpoint, values.text, text.layers[layer], head, values.settings())
+    return layer, head, viewer, code, mosaic_payload(None, text.shape, (layer, head), text.num_tokens, viewer["m"])
 
 
-def show_head(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any]:
-    """The viewer's value for another head of the same text."""
-    return show_tab(reader, values, layer, head)[2]
+def show_head(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[dict[str, Any], str]:
+    """The viewer's value, and the code, for another head of the same text."""
+    return show_tab(reader, values, layer, head)[2:4]
 
 
 def show_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any] | None:

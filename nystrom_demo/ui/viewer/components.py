@@ -22,6 +22,7 @@ VIEWER_SCRIPTS = (
     "lens.js",
     "words.js",
     "controls.js",
+    "takeaway.js",
     "viewer.js",
 )
 # gradio runs js_on_load as a function's body: the files share its scope, and these lines start them.

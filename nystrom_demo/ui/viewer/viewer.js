@@ -27,6 +27,7 @@ function makeViewer(root, palette) {
   wireOptions(view);
   wireFactors(view);
   wireLens(view);
+  wireTakeaway(view);
   watchSurroundings(view);
   return { show: (payload) => showPayload(view, payload) };
 }
@@ -44,6 +45,9 @@ function showPayload(view, payload) {
   const sameText = view.head?.text === payload.text;
   view.head = openHead(payload);
   if (!sameText) Object.assign(view, { hover: null, pinned: null, pinnedByVisitor: false, landmark: 0, token: 0 });
+  const linked = view.opened ? null : linkedCell(view);
+  if (linked) Object.assign(view, { pinned: linked, pinnedByVisitor: true });
+  view.opened = true;
   view.landmark = Math.min(view.landmark, view.head.m - 1);
   if (!sameText) fillLens(view);
   rebuild(view, sameText);
@@ -63,6 +67,15 @@ function holdLinkedCell(view) {
   const named = /^(\d{1,6}),(\d{1,6})$/.exec(new URLSearchParams(location.search).get('cell') ?? '');
   const [row, column] = named ? [view.axis.of[named[1]], view.axis.of[named[2]]] : [];
   if (row >= 0 && column >= 0) view.act.hold({ row, column });
+}
+
+/** The cell {row, column} that the page's address holds, if this text has it. */
+function linkedCell({ head, options }) {
+  const found = /^(\d+),(\d+)$/.exec(new URLSearchParams(location.search).get('cell') ?? '');
+  if (!found) return null;
+  const { of } = makeAxis(head, options);
+  const [row, column] = found.slice(1).map((token) => of[Number(token)] ?? -1);
+  return row < 0 || column < 0 ? null : { row, column };
 }
 
 /** Everything that depends on the head or on how its tokens are grouped. */
@@ -148,7 +161,11 @@ function settle(view) {
   view.cell = whole
     ? cellNumbers(head, spread(axis, head.n, 'rows', view.cursor.row, 1), spread(axis, head.n, 'columns', view.cursor.column, 1))
     : null;
-  view.parts.viewer.dataset.pinned = view.pinned ? `${view.pinned.row},${view.pinned.column}` : '';
+  const { dataset } = view.parts.viewer;
+  dataset.pinned = view.pinned ? `${view.pinned.row},${view.pinned.column}` : '';
+  // What a link to this view carries: the tokens of the cell that the visitor holds, however tokens are grouped.
+  const first = (way) => axis.groups[view.pinned[way]].tokens[0];
+  dataset.held = view.pinned && view.pinnedByVisitor ? `${first('row')},${first('column')}` : '';
   view.parts.viewer.dataset.held = view.pinned && view.pinnedByVisitor ? heldTokens(view).join(',') : '';
   writeReadout(view);
   drawRecipe(view.parts, view, view.act.landmark);

@@ -1,0 +1,115 @@
+// The maps as files: SVG of what the window shows, PNG drawn from that, CSV of every cell behind it.
+
+const SAVED = { side: 480, gap: 40, top: 64, labels: 60 };
+
+function wireTakeaway(view) {
+  for (const button of view.root.querySelectorAll('[data-save]')) {
+    button.addEventListener('click', () => view.head && saveMaps(view, button.dataset.save));
+  }
+}
+
+function saveMaps(view, form) {
+  const { head } = view;
+  const name = `nystrom-layer-${head.layer + 1}-head-${head.head + 1}-m-${head.m}`;
+  if (form === 'csv') return saveAs(new Blob([mapsTable(view)], { type: 'text/csv' }), `${name}.csv`);
+  const svg = mapsSvg(view);
+  if (form === 'svg') return saveAs(new Blob([svg], { type: 'image/svg+xml' }), `${name}.svg`);
+  const image = new Image();
+  image.onload = () => {
+    const canvas = document.createElement('canvas');
+    fitCanvas(canvas, image.width, image.height, 2);
+    canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height);
+    canvas.toBlob((png) => saveAs(png, `${name}.png`), 'image/png');
+  };
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
+}
+
+function saveAs(blob, name) {
+  const link = make('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+/** The three maps side by side with title, names and, where they fit, token labels. */
+function mapsSvg(view) {
+  const { side, gap, top, labels } = SAVED;
+  const step = side + gap + labels;
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  const [width, height] = [MAPS.length * step, top + labels + side + gap];
+  drawInto(svg, 'rect', { width, height, fill: isDark() ? view.palette.ground.dark : view.palette.ground.light });
+  const words = `${view.head.words.title}: ${grouped(view.head.m)} landmarks for ${grouped(view.head.n)} tokens`;
+  drawInto(svg, 'text', { x: labels, y: 28, 'font-size': 20, fill: view.colours.ink }, words);
+  MAPS.forEach((name, index) => {
+    const [x, y] = [index * step + labels, top + labels];
+    const caption = view.root.querySelector(`[data-map="${name}"] figcaption`).textContent.trim().replace(/\s+/g, ' ');
+    drawInto(svg, 'text', { x, y: top - 8, 'font-size': 14, fill: view.colours.ink }, caption);
+    const href = shownPart(view, name).toDataURL();
+    drawInto(svg, 'image', { x, y, width: side, height: side, href, style: 'image-rendering: pixelated' });
+    drawInto(svg, 'rect', { x, y, width: side, height: side, fill: 'none', stroke: view.colours.line });
+    if (view.window.span <= side / LABEL_STEP) labelSvg(svg, view, x, y);
+  });
+  for (const [name, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}`, 'font-family': 'sans-serif' }))
+    svg.setAttribute(name, value);
+  return new XMLSerializer().serializeToString(svg);
+}
+
+function drawInto(svg, tag, attributes, text = '') {
+  const node = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.textContent = text;
+  svg.append(node);
+}
+
+function labelSvg(svg, view, x, y) {
+  const { window: shown, axis, colours } = view;
+  const cell = SAVED.side / shown.span;
+  const style = { 'font-size': 10, fill: colours.quiet, 'dominant-baseline': 'middle' };
+  for (let group = 0; group < axis.size; group++) {
+    const label = axis.groups[group].label.slice(0, 10);
+    const [across, down] = ['column', 'row'].map((way) => (group + 0.5 - shown[way]) * cell);
+    if (down > 0 && down < SAVED.side) drawInto(svg, 'text', { ...style, x: x - 5, y: y + down, 'text-anchor': 'end' }, label);
+    if (across > 0 && across < SAVED.side)
+      drawInto(svg, 'text', { ...style, transform: `translate(${x + across} ${y - 5}) rotate(-90)` }, label);
+  }
+}
+
+/** A canvas of the pixels that the window shows. */
+function shownPart(view, name) {
+  const { grids, window: shown } = view;
+  const scale = grids.size / grids.frame.span;
+  const [x, y] = [(shown.column - grids.frame.column) * scale, (shown.row - grids.frame.row) * scale];
+  const canvas = document.createElement('canvas');
+  canvas.width = canvas.height = Math.max(1, Math.round(shown.span * scale));
+  canvas.getContext('2d').drawImage(view.pictures[name], -x, -y);
+  return canvas;
+}
+
+/** One line a pixel of the grids in hand: its tokens, from 1, and its three values. */
+function mapsTable({ grids, axis }) {
+  const { size, frame } = grids;
+  const bins = ['row', 'column'].map((way) =>
+    Array.from({ length: size }, (_, bin) => binOfGroups(axis, frame[way], frame.span, size, bin)),
+  );
+  const lines = ['reader,reader_label,read,read_label,exact,landmark,difference'];
+  for (let i = 0; i < size * size; i++) {
+    const [reader, read] = [bins[0][Math.floor(i / size)], bins[1][i % size]];
+    const values = MAPS.map((name) => grids[name][i].toPrecision(7));
+    lines.push([...reader, ...read, ...values].join(','));
+  }
+  return lines.join('\n') + '\n';
+}
+
+/** [number or range of numbers, label] of the groups behind a pixel, as CSV fields. */
+function binOfGroups(axis, start, span, size, bin) {
+  const first = start + Math.ceil((bin * span) / size);
+  const last = start + Math.ceil(((bin + 1) * span) / size) - 1;
+  const label = axis.groups[first].label + (last > first ? ` … ${axis.groups[last].label}` : '');
+  return [last > first ? `${first + 1}-${last + 1}` : first + 1, csvField(label)];
+}
+
+/** Quoted, and with an apostrophe before what a spreadsheet would run as a formula. */
+function csvField(text) {
+  return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+}

@@ -216,7 +216,7 @@ class TestErrors:
         for line in table[:HEADS].to_dict("records"):
             direct = errors_in_double(inputs, line["head"], SETTINGS)
             for name in ("frobenius", "spectral", "output", "row_sum_error"):
-                assert line[name] == pytest.approx(direct[name], rel=2e-4), name
+                assert line[name] == pytest.approx(direct[name], rel=2e-4, abs=1e-5), name  # abs: of sums near one
             assert abs(line["negative"] - direct["negative"]) <= n * n * 1e-3  # entries within rounding of zero
 
     def test_the_spectral_error_can_be_left_out(self):

@@ -1,0 +1,221 @@
+"""The tour's text and its live pictures."""
+
+import base64
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from nystrom_demo.analysis import attention_maps, exact_map
+from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.figures.roles import ROLES
+from nystrom_demo.lessons import (
+    MAX_WORDS,
+    PICTURES,
+    Case,
+    Controls,
+    load_lessons,
+    load_references,
+    lookup_pattern,
+    practice,
+    read_lesson,
+)
+from nystrom_demo.lessons.formula import inline, parse_formula, spoken, symbols, terms
+from nystrom_demo.lessons.scene import Matrix, pool
+from nystrom_demo.ui.examples import load_examples
+
+LESSONS = load_lessons()
+NAMES = [lesson.name for lesson in LESSONS]
+TEXT = "The film was great, and Mary walked to the bank by the river in London."
+# Every number that a step's prose may state: dates of sources, and those that the formulas themselves hold.
+SOURCED = {"2001", "2014", "2020", "2021", "2022", "1936"}
+COUNTED = {"1", "2", "3"}  # kernel_1, kernel_2, kernel_3
+
+HEAD = Controls(1, 2)
+
+
+@pytest.fixture(autouse=True)
+def short_measurements(monkeypatch):
+    """The picture of costs measures the text's own length alone."""
+    monkeypatch.setattr(practice, "TIMED_LENGTHS", ())
+
+
+@pytest.fixture
+def case(tiny_checkpoints):
+    def make(text: str = TEXT, m: int = 5, controls: Controls = HEAD, **settings) -> Case:
+        chosen = AttentionSettings(num_landmarks=m, **settings)
+        return Case(tiny_checkpoints["masked-lm"], text, chosen, controls, tiny_checkpoints)
+
+    return make
+
+
+def test_the_tour_has_eight_to_twelve_steps_and_a_picture_for_each():
+    assert 8 <= len(LESSONS) <= 12
+    assert list(PICTURES) == NAMES
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=NAMES)
+def test_a_step_is_short(lesson):
+    assert lesson.word_count() <= MAX_WORDS
+
+
+def test_every_symbol_is_defined_in_its_step_or_before():
+    known: set[str] = set()
+    for lesson in LESSONS:
+        known |= lesson.defined_symbols()
+        assert lesson.used_symbols() <= known, lesson.name
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=NAMES)
+def test_every_number_in_the_prose_is_a_source_or_computed(lesson):
+    prose = re.sub(r"\$[^$]*\$", "", lesson.prose)
+    assert set(re.findall(r"\d+", prose)) <= SOURCED | COUNTED
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=NAMES)
+def test_the_colours_of_terms_are_roles(lesson):
+    roles = {term.role for line in lesson.formula for term in terms(line)}
+    assert roles <= set(ROLES)
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=NAMES)
+def test_terms_and_blocks_name_each_other_and_the_outcome_is_an_option(lesson, case):
+    scene = PICTURES[lesson.name](case())
+    assert scene.keys() == {term.key for line in lesson.formula for term in terms(line)}
+    assert scene.outcome in dict(lesson.prediction.options)
+    assert "{" not in lesson.prediction.because.format(**scene.facts)
+    assert "{" not in lesson.prediction.question.format(**scene.facts)
+    assert scene.summary.endswith(".")
+
+
+def test_at_least_eight_steps_ask_for_a_prediction_and_hide_what_it_is_about(case):
+    asking = [lesson for lesson in LESSONS if len(lesson.prediction.options) > 1]
+    scenes = [picture(case()) for picture in PICTURES.values()]
+    parts = [(*scene.blocks, *scene.readings) for scene in scenes]
+    hiding = [each for each in parts if any(getattr(part, "secret", False) for part in each)]
+    assert len(asking) >= 8
+    assert len(hiding) >= 8
+
+
+@pytest.mark.parametrize("name", load_examples())
+def test_every_step_has_a_picture_of_every_example(name, case):
+    text = load_examples()[name].text[:300]
+    for picture in PICTURES.values():
+        scene = picture(case(text, m=7))
+        assert all(block.values.isfinite().all() for block in scene.blocks if isinstance(block, Matrix))
+
+
+@pytest.mark.parametrize("m", [1, 3, 1000])
+def test_every_step_has_a_picture_with_few_and_with_all_landmarks(m, case):
+    for picture in PICTURES.values():
+        picture(case("A great film.", m=m))
+
+
+def test_exact_attention_is_a_landmark_for_every_token(tiny_checkpoints):
+    case = Case(tiny_checkpoints["masked-lm"], TEXT, EXACT)
+    assert case.m == case.n
+    assert PICTURES["together"](case).facts["error"] == "0 %"
+
+
+def test_pictures_show_the_models_own_numbers(case):
+    one = case()
+    scene = PICTURES["together"](one)
+    drawn = {block.name: block for block in scene.blocks if isinstance(block, Matrix)}
+    maps = attention_maps(one.inputs, 2, AttentionSettings(num_landmarks=5))
+    torch.testing.assert_close(drawn["S"].values, maps.exact)
+    torch.testing.assert_close(drawn["Ŝ"].values, maps.landmark)
+    torch.testing.assert_close(drawn["F"].values @ drawn["Z"].values @ drawn["B"].values, maps.landmark)
+    error = next(reading for reading in scene.readings if reading.name == "error of landmarks")
+    assert error.value == pytest.approx(float((maps.landmark - maps.exact).norm() / maps.exact.norm()), rel=1e-4)
+
+
+def test_the_row_sums_that_columns_need_are_softmax_denominators(case):
+    one = case()
+    sums = PICTURES["columns"](one).rows[0][0].values
+    scores = (one.q @ one.k.T / one.q.shape[1] ** 0.5).exp()
+    torch.testing.assert_close(scores / sums, exact_map(one.inputs, 2))
+
+
+def test_the_padding_switch_changes_the_landmarks_and_ours_ignore_the_padding(case):
+    pictures = [
+        PICTURES["padding"](case(controls=Controls(1, 2, average_padding=average, padding=share)))
+        for average, share in ((False, 0), (False, 100), (True, 100))
+    ]
+    bare, ours, naive = (scene.rows[1][2].values for scene in pictures)
+    torch.testing.assert_close(bare, ours)
+    assert not torch.allclose(ours, naive)
+
+
+def test_a_long_text_is_cut_and_says_so(case):
+    scene = PICTURES["landmarks"](case("word " * 600))
+    assert scene.note == "The picture uses the first 512 tokens of the text and leaves out the rest."
+    assert len(scene.words) == 512
+
+
+def test_an_empty_text_is_refused(case):
+    with pytest.raises(ValueError, match="text is empty"):
+        PICTURES["every_token"](case("  "))
+
+
+def test_the_synthetic_pattern_looks_at_one_other_token_each():
+    weights = exact_map(lookup_pattern(10.0), 0)
+    assert sorted(weights.argmax(1).tolist()) == list(range(64))
+    assert weights.max(1).values.min() > 0.5
+    torch.testing.assert_close(lookup_pattern(3.0).q, lookup_pattern(3.0).q)
+
+
+def test_a_drawn_matrix_averages_neighbours_when_it_is_large():
+    values = torch.arange(35.0).reshape(5, 7)
+    drawn, pooled = pool(values, 3)
+    assert pooled == [2, 3]
+    assert drawn.shape == (3, 3)
+    assert drawn[0, 0] == values[:2, :3].mean()
+    assert drawn[2, 2] == values[4, 6]
+
+
+def test_a_matrix_travels_as_32_bit_numbers():
+    values = torch.tensor([[0.5, -2.0, 3.0]])
+    sent = Matrix("", "exact", "S", values, ("token", "token"), "signed").as_json()
+    assert np.frombuffer(base64.b64decode(sent["data"]), "<f4").tolist() == [0.5, -2.0, 3.0]
+    assert sent["limit"] == 3.0
+    assert Matrix("", "exact", "S", values * 0, ("token", "token")).as_json()["limit"] == 1.0
+
+
+def test_a_formula_is_read_as_a_tree():
+    (term, *rest) = parse_formula(r"[sum/negative: \frac{\hat q_i}{n}] + softmax(k^T)")
+    assert (term.key, term.role) == ("sum", "negative")
+    assert symbols((term, *rest)) == {r"\hat q", "i", "n", "k"}
+    assert spoken((term, *rest)) == "(q hat i) over (n) + softmax(k transposed)"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("[exact: S", '"]" is missing'),
+        ("x_", "Something is missing at the end"),
+        ("x_{i", '"}" is missing'),
+        (r"\sum x", '"\\\\sum" cannot stand there'),
+        ("S]", '"]" cannot stand there'),
+    ],
+)
+def test_a_formula_that_does_not_close_is_refused(source, message):
+    with pytest.raises(ValueError, match=message):
+        parse_formula(source)
+
+
+def test_symbols_in_a_sentence_are_found():
+    nodes = inline(r"Change $m$ and $\hat S$.")
+    assert symbols(tuple(nodes)) == {"m", r"\hat S"}
+    assert spoken(tuple(nodes)) == "Change m and S hat."
+
+
+def test_a_step_without_a_section_is_refused():
+    with pytest.raises(ValueError, match=r"99_short\.md needs a title and the sections Formula, Symbols"):
+        read_lesson("# Short\n\nProse.\n\n## Formula\n\n    x\n", "99_short")
+
+
+def test_the_references_name_their_sources():
+    text = load_references()
+    for source in ("2102.03902", "2006.04768", "2009.14794", "2205.14135", "Williams and Seeger", "Razavi"):
+        assert source in text

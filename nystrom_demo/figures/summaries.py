@@ -80,9 +80,10 @@ def pinv_residuals(residuals: pd.DataFrame, steps: int) -> str:
 def hidden_state_errors(errors: pd.DataFrame) -> str:
     after = errors[errors.layer > 0]
     worst = after.loc[after.local.idxmax()]
+    layers = counted(len(after), "layer", "layers")
     return (
-        f"After {counted(len(after), 'layer', 'layers')} over landmarks the hidden states are {percent(after.accumulated.iloc[-1])} away "
-        f"from the exact ones; alone, layer {worst.layer:.0f} adds most ({percent(worst.local)})."
+        f"After {layers} over landmarks the hidden states are {percent(after.accumulated.iloc[-1])} away from the "
+        f"exact ones; alone, layer {worst.layer:.0f} adds most ({percent(worst.local)})."
     )
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -60,6 +61,7 @@ TIMES = [
 ]
 
 
+@cache
 def all_figures() -> dict[str, object]:
     return {
         "maps": figures.attention_maps(some_maps(), list("abcde")),

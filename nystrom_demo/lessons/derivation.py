@@ -5,7 +5,7 @@ import torch
 from nystrom_demo.analysis import error_against_landmarks, landmark_ladder, pinv_iterates, pinv_residuals
 from nystrom_demo.attention import segment_means, softmax_attention_map
 from nystrom_demo.lessons.case import Case, relative_error
-from nystrom_demo.lessons.scene import Chart, Curve, Matrix, Reading, Scene, Sign, Words, count, percent
+from nystrom_demo.lessons.scene import Chart, Curve, Matrix, Reading, Scene, Sign, Words, count, percent, scale_end
 
 STEPS = 12
 PINV_CUTOFF = 0.05  # singular values of W below this share of the largest count as zero, or noise is what is inverted
@@ -57,7 +57,7 @@ def columns(case: Case) -> Scene:
     rebuilt = C @ W_inv @ R
     sums = (case.q @ case.k.T / case.q.shape[1] ** 0.5).exp().sum(1, keepdim=True)
     error = relative_error(rebuilt, exact)
-    top = float(exact.max())
+    top = scale_end(exact)
     rows = (
         (
             Matrix("denominator", "neutral", "row sums", sums, (TOKENS, "sum")),
@@ -91,7 +91,7 @@ def landmarks(case: Case) -> Scene:
     q_landmarks, k_landmarks = (segment_means(x[None, None], m)[0][0, 0] for x in (case.q, case.k))
     ratio = float(q_landmarks.norm(dim=1).mean() / case.q.norm(dim=1).mean())
     longest = max(last - first + 1 for first, last in case.segments)
-    limit = float(case.q.abs().max())
+    limit = scale_end(case.q)
     rows = (
         (Words("segment", "neutral", "segments", case.words, case.factors.segments.tolist()),),
         (
@@ -212,7 +212,7 @@ def together(case: Case) -> Scene:
     table = error_against_landmarks(case.inputs, case.head, ladder, case.landmark_settings)
     here = table[table.num_landmarks == m].iloc[0]
     error, best = float(here.frobenius), float(here.best_frobenius)
-    top = float(maps.exact.max())
+    top = scale_end(maps.exact)
     rows = (
         (
             Matrix("kernel_1", "kernel_1", "F", factors.kernel_1, (TOKENS, LANDMARKS)),

@@ -143,16 +143,20 @@ class _Reader:
         head = ""
         while self.place < len(self.pieces) and (piece := self._next()) != ":":
             head += piece
+        self._skip_spaces()
         key, _, role = head.strip().partition("/")
         return Node("term", children=tuple(self.read_until("]")), key=key, role=role or key)
 
     def _argument(self) -> tuple[Node, ...]:
-        while self.place < len(self.pieces) and self.pieces[self.place].isspace():
-            self.place += 1
+        self._skip_spaces()
         if self.place == len(self.pieces):
             raise ValueError(f'Something is missing at the end of the formula "{self.source}".')
         piece = self._next()
         return tuple(self.read_until("}")) if piece == "{" else (self._node(piece),)
+
+    def _skip_spaces(self) -> None:
+        while self.place < len(self.pieces) and self.pieces[self.place].isspace():
+            self.place += 1
 
     def _next(self) -> str:
         self.place += 1

@@ -17,7 +17,19 @@ from nystrom_demo.benchmark import Measurement, time_attention
 from nystrom_demo.config import AttentionSettings
 from nystrom_demo.lessons.case import Case
 from nystrom_demo.lessons.derivation import CHANNELS, LANDMARKS, TOKENS
-from nystrom_demo.lessons.scene import Bars, Chart, Curve, Matrix, Reading, Scene, Sign, Words, count, percent
+from nystrom_demo.lessons.scene import (
+    Bars,
+    Chart,
+    Curve,
+    Matrix,
+    Reading,
+    Scene,
+    Sign,
+    Words,
+    count,
+    percent,
+    scale_end,
+)
 from nystrom_demo.tasks.entities import TagReader
 from nystrom_demo.tasks.labels import LabelReader
 from nystrom_demo.tasks.masked_words import MaskReader
@@ -43,7 +55,7 @@ def padding(case: Case) -> Scene:
     real = torch.arange(n + pads) < n
     mask = None if case.controls.average_padding else real[None]
     landmarks = segment_means(q[None, None], m, mask)[0][0, 0]
-    limit = float(q.abs().max())
+    limit = scale_end(q)
     curves = (
         Curve("mask", "peer", "average padding", table.naive.tolist()),
         Curve("landmark", "landmark", "real tokens only", table.ours.tolist()),
@@ -92,7 +104,7 @@ def convolution(case: Case) -> Scene:
     attended = case.maps.landmark @ case.v
     ratio = float(convolved.norm() / attended.norm())
     largest = int(taps[case.head].abs().argmax())
-    limit = float(max(convolved.abs().max(), attended.abs().max()))
+    limit = max(scale_end(convolved), scale_end(attended))
     rows = (
         (
             Matrix("landmark", "landmark", "Ŝ v", attended, (TOKENS, CHANNELS), "signed", limit, secret=True),

@@ -12,14 +12,15 @@ import torch
 
 MAX_CELLS = 112  # a side of a drawn matrix: beyond it cells are means of neighbouring entries, and say so
 SMALL_CELLS = 46
+BELOW_SCALE_END = 0.995
 
 
 @dataclass(frozen=True)
 class Matrix:
     """A matrix drawn as cells. `scale`: "weights" from zero up, "signed" centred on zero.
 
-    axes: what rows and columns count ("token", "landmark", "channel", …). limit: the value at the scale's end; the
-    largest absolute entry unless told, so that two matrices can share one scale. small: one of many beside each other.
+    axes: what rows and columns count ("token", "landmark", "channel", …). limit: the value at the scale's end;
+    `scale_end` unless told, so that two matrices can share one scale. small: one of many beside each other.
     """
 
     key: str
@@ -34,7 +35,7 @@ class Matrix:
 
     def as_json(self) -> dict:
         values = self.values.detach().float().cpu()
-        limit = self.limit if self.limit is not None else float(values.abs().max())
+        limit = scale_end(values) if self.limit is None else self.limit
         drawn, pooled = pool(values, SMALL_CELLS if self.small else MAX_CELLS)
         return {
             "kind": "matrix",
@@ -47,6 +48,7 @@ class Matrix:
             "axes": list(self.axes),
             "scale": self.scale,
             "limit": limit or 1.0,
+            "clipped": float(values.abs().max()) > 1.001 * limit,
             "small": self.small,
             "secret": self.secret,
             "data": base64.b64encode(drawn.contiguous().numpy().astype("<f4").tobytes()).decode(),
@@ -199,6 +201,12 @@ class Scene:
         """The keys of every block and curve."""
         curves = {curve.key for block in self.blocks if isinstance(block, Chart) for curve in block.curves}
         return (curves | {block.key for block in self.blocks if not isinstance(block, Chart | Sign)}) - {""}
+
+
+def scale_end(values: torch.Tensor) -> float:
+    """Where a matrix's colours end: 99.5 % of its entries are below, so a few large ones do not darken the rest."""
+    sizes = values.detach().float().abs().flatten()
+    return float(sizes.quantile(BELOW_SCALE_END)) or float(sizes.max())
 
 
 def pool(values: torch.Tensor, most: int) -> tuple[torch.Tensor, list[int]]:

@@ -46,7 +46,8 @@ function placeName(scene, axis, index, pooled) {
 }
 
 function drawMatrix(scene, block, { x, y, width, height, slot, thin }) {
-  const range = block.scale === "signed" ? `−${short(block.limit)} to ${short(block.limit)}` : `0 to ${short(block.limit)}`;
+  const end = `${block.clipped ? "≥ " : ""}${short(block.limit)}`;
+  const range = block.scale === "signed" ? `± ${end}` : `0 to ${end}`;
   const label = `${block.name}, ${block.shape[0]} by ${block.shape[1]}, colours from ${range}`;
   const group = draw("g", {
     class: `block${block.secret ? " secret" : ""}`,

@@ -42,7 +42,7 @@ function paintGrids(grids, scales, marks) {
   const faded = (i) => kept && !kept[i];
   const weights = (grid) => (i) => {
     if (faded(i)) return scales.faded;
-    if (marks && grid[i] < 0) return scales.negative;
+    if (marks && grid[i] < 0) return weightColour(scales.negative, -grid[i], top);
     return weightColour(scales.weight, grid[i], top);
   };
   const signed = (i) => (faded(i) ? scales.faded : signedColour(scales.difference, grids.difference[i], differenceTop));

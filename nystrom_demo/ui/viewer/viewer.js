@@ -28,6 +28,7 @@ function makeViewer(root, palette) {
   wireFactors(view);
   wireLens(view);
   wireTakeaway(view);
+  rememberLink(view);
   watchSurroundings(view);
   return { show: (payload) => showPayload(view, payload) };
 }
@@ -45,33 +46,24 @@ function showPayload(view, payload) {
   const sameText = view.head?.text === payload.text;
   view.head = openHead(payload);
   if (!sameText) Object.assign(view, { hover: null, pinned: null, pinnedByVisitor: false, landmark: 0, token: 0 });
-  const linked = view.opened ? null : linkedCell(view);
+  const linked = sameText ? null : linkedCell(view);
   if (linked) Object.assign(view, { pinned: linked, pinnedByVisitor: true });
-  view.opened = true;
   view.landmark = Math.min(view.landmark, view.head.m - 1);
   if (!sameText) fillLens(view);
   rebuild(view, sameText);
-  holdLinkedCell(view);
   parts.viewer.dataset.shown = payload.key;
 }
 
-/** The pinned cell as tokens, for a link to it: where groups stand for several tokens, the first of them. */
-function heldTokens({ pinned, axis }) {
-  return [pinned.row, pinned.column].map((group) => axis.groups[group].tokens[0]);
+/** The page's address holds a cell of the view it restores, which counts until the visitor does something. */
+function rememberLink(view) {
+  view.link = new URLSearchParams(location.search).get('cell');
+  const forget = () => (view.link = null);
+  for (const event of ['pointerdown', 'keydown']) document.addEventListener(event, forget, { once: true, capture: true });
 }
 
-/** Once, the cell that the page's address names, as `cell=row,column`. */
-function holdLinkedCell(view) {
-  if (view.readLink) return;
-  view.readLink = true;
-  const named = /^(\d{1,6}),(\d{1,6})$/.exec(new URLSearchParams(location.search).get('cell') ?? '');
-  const [row, column] = named ? [view.axis.of[named[1]], view.axis.of[named[2]]] : [];
-  if (row >= 0 && column >= 0) view.act.hold({ row, column });
-}
-
-/** The cell {row, column} that the page's address holds, if this text has it. */
-function linkedCell({ head, options }) {
-  const found = /^(\d+),(\d+)$/.exec(new URLSearchParams(location.search).get('cell') ?? '');
+/** The linked cell {row, column}, if there is one and this text has it. */
+function linkedCell({ head, options, link }) {
+  const found = /^(\d+),(\d+)$/.exec(link ?? '');
   if (!found) return null;
   const { of } = makeAxis(head, options);
   const [row, column] = found.slice(1).map((token) => of[Number(token)] ?? -1);
@@ -166,7 +158,6 @@ function settle(view) {
   // What a link to this view carries: the tokens of the cell that the visitor holds, however tokens are grouped.
   const first = (way) => axis.groups[view.pinned[way]].tokens[0];
   dataset.held = view.pinned && view.pinnedByVisitor ? `${first('row')},${first('column')}` : '';
-  view.parts.viewer.dataset.held = view.pinned && view.pinnedByVisitor ? heldTokens(view).join(',') : '';
   writeReadout(view);
   drawRecipe(view.parts, view, view.act.landmark);
   lightTokens(view);

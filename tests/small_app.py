@@ -63,7 +63,8 @@ def hold(megabytes: int) -> str:
     return "held"
 
 
-def light(value: bool) -> str:
+def light(value: bool, text: str) -> str:
+    check_text("text", text, 100)
     return "on" if value else "off"
 
 
@@ -82,7 +83,7 @@ def build_app() -> gr.Blocks:
         kind.change(lambda kind: fail(kind), kind, shown, **private)
         running = start.click(lambda: (yield from sweep(200)), None, shown, **private)
         stop.click(None, cancels=[running], **private)
-        switch.change(light, switch, state, queue=False, **private)
+        switch.change(light, [switch, text], state, queue=False, **private)
         for endpoint in (count, say, sweep, fail, hold):
             gr.api(endpoint, api_name=endpoint.__name__)
     return demo

@@ -76,6 +76,8 @@ def check_call(demo: gr.Blocks, value: Any, text_chars: int, *, api_name: str | 
         fn = demo.fns.get(index)
         if fn is None or fn.fn is None or not (fn.targets or fn.api_visibility == "public"):
             raise Refusal(f"fn_index must be that of one of the page's handlers, got {index}.")
+        if fn.collects_event_data and not isinstance(body.get("event_data"), dict):
+            raise Refusal(f"event_data must be a JSON object, got {shown(body.get('event_data'))}.")
         inputs = fn.inputs
     else:
         fn = next(f for f in demo.fns.values() if f.api_name == api_name)

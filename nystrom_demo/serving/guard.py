@@ -22,6 +22,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 BODY_SECONDS = 20.0
+FAILED = "The server failed on this request."
 PATH_CHARS, QUERY_CHARS = 1_024, 16_384
 API = "/gradio_api"
 NAME = r"(?P<name>[A-Za-z_][A-Za-z0-9_]{0,63})"
@@ -113,6 +114,7 @@ class _Exchange:
         self.status: int | None = None
         self.kind = "none"
         self.replaced = self.complete = False
+        self.body = b""
 
     async def serve(self) -> None:
         began, streaming = time.monotonic(), False
@@ -123,9 +125,9 @@ class _Exchange:
                 self.guard.streams += streaming
                 await self.guard.app(self.scope, receive, self._send)
         except _Denied as denied:
-            await self._answer(denied.status, {"detail": denied.message})
+            await self._answer(denied.status, _told(denied.message))
         except Refusal as refusal:
-            await self._answer(400, {"detail": str(refusal)})
+            await self._answer(400, _told(str(refusal)))
         except Exception as error:  # gradio's own; its trace belongs in the log, not in an answer
             log("failure", route=self.kind, trace=trace_of(error))
             await self._fail()
@@ -228,18 +230,30 @@ class _Exchange:
         if message["type"] == "http.response.start":
             if message["status"] >= 400 and message["status"] != 503:
                 self.replaced = True
+                if self.kind == "run" and message["status"] == 500:
+                    return  # gradio's status for a handler's own refusal, whose sentence is in the body
                 status = 500 if message["status"] >= 500 else message["status"]
-                text = "The server failed on this request." if status == 500 else "The server does not take this."
-                await self._answer(status, {"detail": text})
+                text = FAILED if status == 500 else "The server does not take this."
+                await self._answer(status, _told(text))
                 return
             self.status = message["status"]
             kept = [(k, v) for k, v in message.get("headers", []) if not k.lower().startswith(b"access-control-")]
             message = {**message, "headers": kept + self.guard.headers}
         elif self.replaced:
+            if self.status is None:
+                await self._answer_for_handler(message)
             return
         else:
             self.complete = not message.get("more_body", False)
         await self.send(message)
+
+    async def _answer_for_handler(self, message: dict[str, Any]) -> None:
+        """The sentence with which the edge ended a direct call; without one, the failure is gradio's."""
+        self.body += message.get("body", b"")
+        if message.get("more_body", False):
+            return
+        said = json.loads(self.body).get("error")
+        await self._answer(400 if said else 500, _told(said or FAILED))
 
     async def _answer(self, status: int, value: dict[str, str]) -> None:
         if self.status is not None:
@@ -259,10 +273,15 @@ class _Exchange:
 
     async def _fail(self) -> None:
         if self.status is None:
-            await self._answer(500, {"detail": "The server failed on this request."})
+            await self._answer(500, _told(FAILED))
         elif not self.complete:  # an event stream that broke off after it began
             await self.send({"type": "http.response.body", "body": b"", "more_body": False})
             self.complete = True
+
+
+def _told(message: str) -> dict[str, str]:
+    """A refusal as gradio's page and clients look for it: under "error" after a direct call, else under "detail"."""
+    return {"detail": message, "error": message}
 
 
 def security_headers(settings: Settings) -> list[tuple[bytes, bytes]]:

@@ -273,6 +273,8 @@ def main(count: int, program: str, seed: int) -> int:
         print(f"{score.accepted} accepted, slowest terminal message {score.slowest:.2f} s")
         print(f"memory {before:.0f} MB before, {app.resident_mb():.0f} MB after; alive {alive}, ready {ready}")
         print(f"breaches: {len(score.breaches)}", *score.breaches[:20], sep="\n  ")
+        failures = [line for line in app.log.read_text().splitlines() if '"event": "failure"' in line]
+        print(f"failures in the log: {len(failures)}", *(line[:1_000] for line in failures[:5]), sep="\n  ")
     return 0 if alive and ready and not score.breaches else 1
 
 

@@ -17,7 +17,7 @@ import httpx
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 PROGRAMS = {"app": ROOT / "app.py", "small": ROOT / "tests" / "small_app.py"}
-START_SECONDS = 120
+START_SECONDS = 300
 
 
 class App(NamedTuple):

@@ -1,0 +1,93 @@
+"""Users at once: how long an answer takes, whether the server stays healthy, and how a full queue refuses.
+
+    python tests/load/users.py [--full]
+
+One user alone, then 50 that ask again as soon as they are answered (20 seconds; --full: 5 minutes), then four times the
+queue's size at once. Prints medians and 95th percentiles. Status 1 when an answer fails, the 95th percentile exceeds
+1.5 × 50 × the single user's median, that of /health exceeds 100 ms, or fewer than 99.9 % of refusals are a clean 503.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import time
+
+import httpx
+from serving_process import running
+
+USERS, QUEUE = 50, 96
+TEXT = "The film was slow at first, and then it was wonderful. " * 8
+HEALTH_SECONDS = 0.1
+
+
+async def ask(http: httpx.AsyncClient, api: str) -> float | int:
+    """Seconds until the answer, or the status of a refusal."""
+    began = time.monotonic()
+    data = [TEXT, 16] if api == "classify" else [TEXT]
+    joined = await http.post(f"/gradio_api/call/{api}", json={"data": data})
+    if joined.status_code != 200:
+        return joined.status_code
+    async with http.stream("GET", f"/gradio_api/call/{api}/{joined.json()['event_id']}") as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith("event: "):
+                return time.monotonic() - began if line == "event: complete" else 0
+    return 0
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(int(share * len(values)), len(values) - 1)]
+
+
+async def press(url: str, api: str, seconds: float) -> bool:
+    limits = httpx.Limits(max_connections=4 * QUEUE + 10, max_keepalive_connections=4 * QUEUE)
+    async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as http:
+        alone = [await ask(http, api) for _ in range(22)][2:]
+        single = statistics.median(alone)
+        answers, health, end = [], [], time.monotonic() + seconds
+
+        async def user() -> None:
+            while time.monotonic() < end:
+                answers.append(await ask(http, api))
+
+        async def watch() -> None:
+            while time.monotonic() < end:
+                began = time.monotonic()
+                assert (await http.get("/health")).status_code == 200
+                health.append(time.monotonic() - began)
+                await asyncio.sleep(0.2)
+
+        await asyncio.gather(watch(), *(user() for _ in range(USERS)))
+        flood = await asyncio.gather(*(ask(http, api) for _ in range(4 * QUEUE)))
+    errors = [answer for answer in answers if isinstance(answer, int)]
+    times = [answer for answer in answers if isinstance(answer, float)]
+    p95, health_p95, allowed = percentile(times, 0.95), percentile(health, 0.95), 1.5 * USERS * single
+    refused = [answer for answer in flood if isinstance(answer, int)]
+    clean = sum(status == 503 for status in refused) / max(len(refused), 1)
+    print(f"one user: median {single * 1e3:.1f} ms")
+    print(
+        f"{USERS} users for {seconds:.0f} s: {len(times)} answers, {len(errors)} errors, median "
+        f"{statistics.median(times):.3f} s, p95 {p95:.3f} s (at most {allowed:.3f})"
+    )
+    print(f"/health: p95 {health_p95 * 1e3:.1f} ms of {len(health)}")
+    print(
+        f"{4 * QUEUE} at once: {len(flood) - len(refused)} answered, {len(refused)} refused, {clean:.2%} of them by 503"
+    )
+    return not errors and p95 <= allowed and health_p95 <= HEALTH_SECONDS and clean >= 0.999
+
+
+def main(seconds: float, program: str) -> int:
+    # All users come from one address here, so its part of the queue is the whole.
+    with running(program, queue=QUEUE, queue_per_client=QUEUE) as app:
+        good = asyncio.run(press(app.url, "classify" if program == "app" else "say", seconds))
+        print(json.dumps({"resident_mb": round(app.resident_mb())}))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--full", action="store_true", help="five minutes")
+    parser.add_argument("--app", choices=("app", "small"), default="app")
+    arguments = parser.parse_args()
+    sys.exit(main(300 if arguments.full else 20, arguments.app))

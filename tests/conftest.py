@@ -4,6 +4,7 @@ import os
 import shutil
 
 import pytest
+from browser import app_url, open_page  # noqa: F401  (fixtures)
 from tiny_box import make_tiny_box
 
 from nystrom_demo.checkpoints import Checkpoint, load_bundled

@@ -95,7 +95,16 @@ def _wire(
     # changed refreshes its tab, so that a tab reopened on the same bench computes nothing.
     # Stamps are hidden text boxes, since a gr.State that changes outside the queue triggers nothing.
     open_tab = gr.State(OPENING_TAB)
-    stamps = [gr.Textbox(visible="hidden", label=f"Stamp of {tab.label}", elem_id=f"stamp-{tab.id}") for tab in TABS]
+    first = fingerprint(tuple(component.value for component in (*bench.inputs, bench.layer, bench.head)))
+    stamps = [
+        gr.Textbox(
+            first if tab.id == OPENING_TAB else "",  # the opening tab is built with what it shows
+            visible="hidden",
+            label=f"Stamp of {tab.label}",
+            elem_id=f"stamp-{tab.id}",
+        )
+        for tab in TABS
+    ]
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     max_tokens = next(iter(checkpoints.values())).max_tokens
     stamping = (
@@ -111,7 +120,12 @@ def _wire(
         shown = [*bench.inputs, bench.layer, bench.head]
         view.select(functools.partial(select, tab.id), shown, [open_tab, mark], **quiet)
         refreshed = mark.change(
-            refresh.fn, refresh.inputs, refresh.outputs, show_progress="minimal", api_visibility="private"
+            refresh.fn,
+            refresh.inputs,
+            refresh.outputs,
+            show_progress="minimal",
+            show_progress_on=refresh.busy,
+            api_visibility="private",
         )
         if refresh.then:
             fn, inputs, outputs = refresh.then

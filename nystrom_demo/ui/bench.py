@@ -105,12 +105,14 @@ class Refresh(NamedTuple):
 
     inputs begins with `bench.inputs`. The app calls fn when the tab opens and when the bench changes while it is open.
     then: an event chained after it, for what may come later than the first answer: (fn, inputs, outputs).
+    busy: the output that shows that fn is at work; all of them unless told.
     """
 
     fn: Callable
     inputs: Sequence[gr.components.Component]
     outputs: Sequence[gr.components.Component]
     then: tuple[Callable, Sequence[gr.components.Component], Sequence[gr.components.Component]] | None = None
+    busy: gr.components.Component | None = None
 
 
 def takes_bench(fn: Callable) -> Callable:

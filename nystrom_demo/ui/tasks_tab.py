@@ -104,6 +104,7 @@ def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
             [*bench.inputs, known, *inputs],
             [cost, curve, known],
         ),
+        answer,
     )
     head.input(
         functools.partial(pick_head, examples), [head, bench.text], [bench.task, bench.text, bench.settled], **QUIET

@@ -9,11 +9,10 @@ from nystrom_demo.ui.heads.markup import Stretch, bars, marked_text, percent
 def verdict(exact: Answers, landmark: Answers) -> str:
     if exact.no_answer and landmark.no_answer:
         return "Neither finds an answer in this text."
-    if exact.no_answer or landmark.no_answer:
-        finder, other = (
-            ("Landmarks find", "exact attention") if exact.no_answer else ("Exact attention finds", "landmarks")
-        )
-        return f"They differ: {finder} an answer, {other} {'do' if other == 'landmarks' else 'does'} not."
+    if exact.no_answer:
+        return "They differ: landmarks find an answer, exact attention does not."
+    if landmark.no_answer:
+        return "They differ: exact attention finds an answer, landmarks do not."
     here, there = exact.answers[0], landmark.answers[0]
     scores = f"{percent(here.score)} exactly, {percent(there.score)} over landmarks"
     if (here.start, here.end) == (there.start, there.end):

@@ -1,0 +1,74 @@
+"""The whole app in a real Chromium: fixtures that conftest.py takes up, and a watch on what a page must not do."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+TIMEOUT_MS = 60_000
+
+
+@dataclass
+class Watch:
+    """What a page did that it should not do."""
+
+    origin: str
+    external: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def follow(self, page) -> None:
+        page.on("request", lambda request: self._note_request(request.url))
+        page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("dialog", self._note_dialog)
+
+    def _note_request(self, url: str) -> None:
+        if not url.startswith((self.origin, "data:", "blob:")):
+            self.external.append(url)
+
+    def _note_dialog(self, dialog) -> None:
+        self.errors.append(f"a dialog opened: {dialog.message}")
+        dialog.dismiss()
+
+
+@pytest.fixture(scope="session")
+def app_url(tiny_checkpoints) -> Iterator[str]:
+    """Address of the whole app on the tiny checkpoints, behind the guard that app.py launches it with."""
+    from nystrom_demo.serving.launching import start
+    from nystrom_demo.serving.settings import Settings
+    from nystrom_demo.tasks import classify
+    from nystrom_demo.ui.app import LOOK, build_app
+
+    demo = build_app(tiny_checkpoints)
+    start(demo, Settings(), ready_check=lambda: classify(tiny_checkpoints["sequence-classification"], "x"), **LOOK)
+    yield demo.local_url
+    demo.close(verbose=False)
+
+
+@pytest.fixture
+def open_page(chromium, app_url) -> Iterator:
+    """open_page(query="", viewport=WIDE, theme="light") → a loaded page; none may call out or log an error."""
+    watch = Watch(app_url)
+    contexts = []
+
+    def open_one(query: str = "", viewport: dict = WIDE, theme: str = "light"):
+        contexts.append(chromium.new_context(viewport=viewport, color_scheme=theme))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        watch.follow(page)
+        page.goto(f"{app_url}?__theme={theme}{query}")
+        page.wait_for_selector("#tabs [role=tab]")
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert watch.external == []
+    assert watch.errors == []
+
+
+def go_to(page, tab: str, shown: str) -> None:
+    """Open a tab and wait until a selector shows that it is filled."""
+    page.get_by_role("tab", name=tab, exact=True).click()
+    page.wait_for_selector(shown)

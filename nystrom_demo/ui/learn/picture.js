@@ -10,7 +10,7 @@ function drawPicture() {
   const sheet = element.querySelector(".learn-picture");
   if (!scene) return;
   const width = Math.max(Math.floor(sheet.clientWidth), 280);
-  const picture = draw("svg", { width, class: "picture", xmlns: SVG, role: "group", "aria-label": scene.summary });
+  const picture = draw("svg", { width, class: "picture", "data-step": scene.index, xmlns: SVG, role: "group", "aria-label": scene.summary });
   let y = 0;
   for (const row of scene.rows) y = drawRow(scene, row, width, y, picture) + GAP;
   picture.setAttribute("height", Math.max(y - GAP, 1));

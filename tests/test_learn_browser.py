@@ -1,0 +1,179 @@
+"""The tour in a real Chromium: every step with every example, two-way highlighting, predictions, exports, links."""
+
+import json
+from pathlib import Path
+
+import pytest
+from browser import PHONE, WIDE
+
+from nystrom_demo.lessons import load_lessons
+from nystrom_demo.ui.examples import load_examples
+
+pytestmark = pytest.mark.browser
+
+LESSONS = load_lessons()
+HOSTILE = "<img src=x onerror=alert(1)> {{constructor}} ${alert(2)} </script><script>alert(3)</script> a film"
+
+
+def open_step(page, index: int) -> None:
+    """Go to a step, from 0, and wait for its picture."""
+    page.click(f"#learn-text .learn-steps [data-step='{index}']")
+    wait_for_step(page, index)
+
+
+def wait_for_step(page, index: int) -> None:
+    name = json.dumps(LESSONS[index].title)
+    page.wait_for_function(f"document.querySelector('#learn-text h2')?.textContent === {name}")
+    page.wait_for_selector(f"#learn-picture svg.picture[data-step='{index}']")
+
+
+def reveal(page) -> None:
+    if page.locator("#learn-text .learn-show").count():
+        page.click("#learn-text .learn-show")
+
+
+def lit(page, part: str) -> set[str]:
+    """The keys that are lit in the text or in the picture."""
+    found = page.eval_on_selector_all(f"#learn-{part} .lit", "parts => parts.map(part => part.dataset.key)")
+    return set(found)
+
+
+def test_the_page_opens_on_a_whole_first_step(open_page):
+    page = open_page()
+    wait_for_step(page, 0)
+    assert page.locator("#learn-picture .block").count() >= 3
+    assert page.locator("#learn-text .learn-steps button").count() == len(LESSONS)
+
+
+def test_every_step_is_drawn_with_every_example(open_page):
+    page = open_page()
+    for place, name in enumerate(load_examples()):
+        page.locator(f"#bench-example input[value='{name}']").check(force=True)
+        # Each example goes through a third of the steps here; test_lessons computes every pair.
+        for index in range(place % 3, len(LESSONS), 3):
+            open_step(page, index)
+            reveal(page)
+            assert page.locator("#learn-picture .block").count() > 0
+            assert page.inner_text("#learn-picture .learn-summary").strip()
+            assert page.inner_text("#learn-text .learn-verdict").strip()
+
+
+def test_pointing_lights_both_ways(open_page):
+    page = open_page()
+    open_step(page, 5)
+    page.hover("#learn-text .learn-formula [data-key='kernel_1']")
+    assert lit(page, "picture") == {"kernel_1"}
+    page.hover("#learn-picture .block[data-key='kernel_3'] image")
+    assert lit(page, "text") == {"kernel_3"}
+    assert page.inner_text(".learn-tip").startswith("B: ")
+    page.hover("h2#learn-title")
+    assert lit(page, "picture") == set()
+
+
+def test_focus_lights_both_ways_and_keys_hold_it(open_page):
+    page = open_page()
+    open_step(page, 5)
+    page.focus("#learn-text .learn-formula [data-key='kernel_1']")
+    assert lit(page, "picture") == {"kernel_1"}
+    page.keyboard.press("Enter")
+    page.focus("#learn-text .learn-options button")
+    assert lit(page, "picture") == {"kernel_1"}
+    page.keyboard.press("Escape")
+    assert lit(page, "picture") == set()
+    page.focus("#learn-picture .block[data-key='kernel_2']")
+    assert lit(page, "text") == {"kernel_2"}
+
+
+def test_a_result_waits_for_the_prediction_which_outlives_a_reload(open_page):
+    page = open_page()
+    open_step(page, 5)
+    assert not page.is_visible("#learn-picture .chart.secret")
+    page.click("#learn-text .learn-options button[data-option='far']")
+    assert page.is_visible("#learn-picture .chart.secret")
+    assert page.inner_text("#learn-text .learn-verdict").startswith(("Right.", "Not on this text."))
+    assert "1 predictions" in page.inner_text(".learn-progress")
+    page.reload()
+    wait_for_step(page, 0)
+    assert "1 predictions" in page.inner_text(".learn-progress")
+    open_step(page, 5)
+    assert page.is_visible("#learn-picture .chart.secret")
+
+
+def test_controls_change_the_picture(open_page):
+    page = open_page()
+    open_step(page, 4)
+    page.locator("#learn-pinv-step input[type=number]").fill("0")
+    page.wait_for_function("document.querySelector('#learn-picture svg').textContent.includes('Z after 0')")
+    page.locator("#learn-head input[type=number]").fill("2")
+    page.locator("#learn-head input[type=number]").press("Tab")
+    page.click("#learn-code-section button.label-wrap")
+    page.get_by_text("layer, head, m, step = 0, 1").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("form", "opening"), [("svg", b"<svg"), ("png", b"\x89PNG"), ("csv", b"part,row,column,value")]
+)
+def test_a_picture_is_taken_away(form, opening, open_page):
+    page = open_page()
+    open_step(page, 5)
+    reveal(page)
+    with page.expect_download() as taken:
+        page.click(f"#learn-picture [data-form={form}]")
+    content = Path(taken.value.path()).read_bytes()
+    assert taken.value.suggested_filename == f"nystrom-together.{form}"
+    assert content.startswith(opening)
+    assert b"var(--" not in content
+    if form == "csv":
+        assert b"error against m: landmarks" in content
+
+
+def test_a_copied_link_restores_the_view_in_a_new_browser(open_page):
+    page = open_page("&step=5&m=7&steps=9&estimate=own&layer=2&head=3&text=A%20great%20film%20by%20the%20river.")
+    wait_for_step(page, 4)
+    page.click("#share-copy")
+    page.wait_for_function(
+        "document.querySelector('#share-link textarea, #share-link input')?.value.includes('step=5')"
+    )
+    link = page.input_value("#share-link textarea, #share-link input")
+    other = open_page("&" + link.partition("?")[2])
+    wait_for_step(other, 4)
+    assert other.input_value("#bench-text textarea") == "A great film by the river."
+    numbers = [("bench-landmarks", "7"), ("bench-pinv-iterations", "9"), ("learn-layer", "2"), ("learn-head", "3")]
+    for name, value in numbers:
+        other.wait_for_function(f"document.querySelector('#{name} input[type=number]').value === '{value}'")
+
+
+def test_a_link_opens_its_tab_and_pinned_cell(open_page):
+    page = open_page("&tab=attention&layer=2&head=2&cell=3,9&example=news")
+    page.wait_for_selector("#attention-viewer [data-held='3,9']")
+    assert page.get_attribute("#tab-attention-button", "aria-selected") == "true"
+
+
+def test_hostile_text_in_a_link_is_inert(open_page):
+    from urllib.parse import quote
+
+    page = open_page("&text=" + quote(HOSTILE) + "&tab=<script>alert(4)</script>")
+    wait_for_step(page, 0)
+    page.wait_for_function("document.querySelector('#bench-text textarea').value.includes('onerror')")
+    assert page.input_value("#bench-text textarea") == HOSTILE
+    assert "The link's tab must be one of" in page.inner_text("#share-note")
+    for index in (2, 7):
+        open_step(page, index)
+        reveal(page)
+    assert page.locator("#learn img").count() == 0  # a dialog would fail the page too
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_no_step_is_wider_than_the_page(viewport, theme, open_page):
+    page = open_page(viewport=viewport, theme=theme)
+    for index in (3, 4, 9):
+        open_step(page, index)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_phone_turns_pages_below_the_picture(open_page):
+    page = open_page(viewport=PHONE)
+    wait_for_step(page, 0)
+    page.click("#learn-picture .learn-next")
+    wait_for_step(page, 1)

@@ -33,6 +33,8 @@ def test_what_is_no_whole_number_in_range_is_refused(value):
 def test_what_is_no_finite_number_in_range_is_refused(value):
     with pytest.raises(Refusal, match="p must be a number from 0 to 1, got "):
         check_number("p", value, 0, 1)
+    with pytest.raises(Refusal, match="p must be a number from 0 to inf, got a whole number of 1329 bits"):
+        check_number("p", 10**400, 0, float("inf"))
     assert check_number("p", 1, 0, 1) == 1.0
 
 

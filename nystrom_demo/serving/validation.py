@@ -4,13 +4,14 @@ The sentence names the field, the limit and what came, of which it shows at most
 the tabs and the named endpoints, so that nothing depends on what a browser was kind enough to send.
 """
 
-import math
 import reprlib
+import sys
 import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 SHOWN_CHARS = 200
+MAX_FLOAT = sys.float_info.max
 COMBINING_RUN = 30  # Unicode's stream-safe limit (UAX 15): no word needs more, and sorting them is O(n²)
 BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # reorder what a reader sees
 
@@ -42,7 +43,7 @@ def check_integer(name: str, value: Any, low: int, high: int) -> int:
 def check_number(name: str, value: Any, low: float, high: float) -> float:
     """`value` as a finite number from `low` to `high`."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not low <= value <= high or not math.isfinite(value):
+    if not number or not max(low, -MAX_FLOAT) <= value <= min(high, MAX_FLOAT):
         raise Refusal(f"{name} must be a number from {low:g} to {high:g}, got {shown(value)}.")
     return float(value)
 

@@ -69,9 +69,7 @@ def main(kills: int, program: str) -> int:
             status, seconds = asyncio.run(terminate_with_streams(app, api))
         finally:
             app.process.kill()
-    print(
-        f"{kills} kills: ready again each time, in {max(starts):.1f} s at most; answered {'each time' if good else 'NOT'}"
-    )
+    print(f"{kills} kills: ready again each time, in {max(starts):.1f} s at most; all answered: {good}")
     print(f"SIGTERM with {STREAMS} open streams: exit status {status} after {seconds:.1f} s")
     return 0 if good and status == 0 and seconds <= EXIT_SECONDS else 1
 

@@ -26,16 +26,13 @@ VIEWER_SCRIPTS = (
     "viewer.js",
 )
 # gradio runs js_on_load as a function's body: the files share its scope, and these lines start them.
-START_VIEWER = """
-const viewer = makeViewer(element, PALETTE);
-viewer.show(props.value);
-watch('value', () => viewer.show(props.value));
+START = """
+const show = () => view.show(props.value ? JSON.parse(props.value) : null);
+show();
+watch('value', show);
 """
-START_MOSAIC = """
-const mosaic = makeMosaic(element, PALETTE, (head) => trigger('choose', head));
-mosaic.show(props.value);
-watch('value', () => mosaic.show(props.value));
-"""
+START_VIEWER = f"const view = makeViewer(element, PALETTE);{START}"
+START_MOSAIC = f"const view = makeMosaic(element, PALETTE, (head) => trigger('choose', head));{START}"
 
 
 def head_viewer(elem_id: str) -> gr.HTML:
@@ -62,7 +59,7 @@ def palette() -> dict[str, Any]:
 
 def _component(name: str, scripts: tuple[str, ...], start: str, elem_id: str) -> gr.HTML:
     source = "\n".join((FOLDER / script).read_text(encoding="utf-8") for script in scripts)
-    return gr.HTML(
+    component = gr.HTML(
         value=None,
         html_template=(FOLDER / f"{name}.html").read_text(encoding="utf-8"),
         css_template=(FOLDER / f"{name}.css").read_text(encoding="utf-8"),
@@ -70,3 +67,14 @@ def _component(name: str, scripts: tuple[str, ...], start: str, elem_id: str) ->
         apply_default_css=False,
         elem_id=elem_id,
     )
+    component.postprocess = as_json  # a subclass would have gradio write a stub file beside this one
+    return component
+
+
+def as_json(value: Any) -> str | None:
+    """A component's value as one JSON string.
+
+    The page keeps a value behind proxies and copies it at every event: thousands of small objects would cost it a
+    second where a string costs nothing. Without "<", so that gradio takes no text of the visitor's for a script tag.
+    """
+    return None if value is None else json.dumps(value).replace("<", "\\u003c")

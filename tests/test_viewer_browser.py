@@ -1,15 +1,10 @@
 """The Attention tab in a real Chromium: linked hover, recipes, keys, themes, widths, and that hovering asks nothing."""
 
-import socket
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from nystrom_demo.analysis import attention_maps
 from nystrom_demo.config import AttentionSettings
-from nystrom_demo.serving.launching import start
-from nystrom_demo.serving.settings import Settings
-from nystrom_demo.ui.app import LOOK, build_app
 from nystrom_demo.ui.attention_tab import read_text
 
 pytestmark = pytest.mark.browser
@@ -90,20 +85,8 @@ class Tab:
 
 
 @pytest.fixture(scope="module")
-def app_url(tiny_checkpoints):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    demo = build_app(tiny_checkpoints)
-    _gate, readiness = start(demo, Settings(port=port), ready_check=lambda: None, **LOOK)
-    yield demo.local_url
-    readiness.stop()
-    demo.close(verbose=False)
-
-
-@pytest.fixture(scope="module")
 def tab(chromium, app_url):
-    page = chromium.new_page(viewport={"width": 1440, "height": 1000}, color_scheme="light")
+    page = chromium.new_page(viewport={"width": 1440, "height": 1000}, color_scheme="light", accept_downloads=True)
     page.set_default_timeout(60_000)
     yield Tab(page, app_url)
     page.close()

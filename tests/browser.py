@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 30_000
 
 
 @dataclass

@@ -227,13 +227,14 @@ def answers(case: Case) -> Scene:
         "few": str(FEW),
         "label_exact": mood[0].answer,
         "label_few": few.answer,
-        "p_exact": f"{mood[0].probability:.2f}",
-        "p_few": f"{few.probability:.2f}",
+        "p_exact": f"{mood[0].probability:.4f}",
+        "p_few": f"{few.probability:.4f}",
     }
     agreeing = [m for i, m in enumerate(ladder) if all(points[1 + i].agrees for points in heads.values())]
+    where = f"m = {', '.join(map(str, agreeing))}" if agreeing else "none of the m tried"
     summary = (
-        f"Exact attention calls the mood {mood[0].answer} with probability {mood[0].probability:.2f}; all three heads "
-        f"give their exact answers at m = {', '.join(map(str, agreeing)) or 'none of those tried'}."
+        f"Exact attention calls the mood {mood[0].answer} with probability {mood[0].probability:.4f}; all three task "
+        f"heads give their exact answers at {where}."
     )
     outcome = "stays" if few.agrees else "changes"
     return Scene((charts[:2], (*charts[2:], change)), readings, summary, outcome, facts, case.words, (), case.note)
@@ -273,7 +274,7 @@ def limits(case: Case) -> Scene:
         Reading(f"error, {half} landmarks", error, ".4f", secret=True),
         Reading(f"least error of rank {half}", best, ".4f", secret=True),
     )
-    outcome = "small" if error < 0.1 else "medium" if error <= 0.5 else "large"
+    outcome = "small" if error < 0.1 else "medium" if error <= 0.5 else "large" if error <= 1 else "over"
     facts = {"half": str(half), "n": str(n), "error_half": percent(error), "best_half": percent(best)}
     summary = (
         f"On a synthetic pattern of {n} tokens, each looking at one random other, {half} landmarks have a relative "

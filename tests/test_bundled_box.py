@@ -24,7 +24,7 @@ started = time.process_time()
 box = load_bundled("cpu")
 print(time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 passage = "The tower stands in Paris. It was built by Gustave Eiffel in 1889."
-print(fill_mask(box["masked-lm"], "Paris is the capital of [MASK].").masks[0].candidates[0].token)
+print(*(word.token for word in fill_mask(box["masked-lm"], "Paris is the capital of [MASK].").masks[0].candidates))
 print(classify(box["sequence-classification"], "A wonderful, moving film.").label)
 print(*(entity.word for entity in tag(box["token-classification"], passage).entities), sep="|")
 print(answer(box["question-answering"], "When was the tower built?", passage).answers[0].answer)
@@ -38,12 +38,13 @@ pytestmark = pytest.mark.skipif(not BOX.is_dir(), reason="the checkpoints are no
 def test_all_five_load_within_three_seconds_and_700_mb_and_answer_without_a_network():
     run = subprocess.run([sys.executable, "-c", LOAD], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
-    figures, word, label, entities, date, choice = run.stdout.splitlines()
+    figures, words, label, entities, date, choice = run.stdout.splitlines()
     seconds, memory = map(float, figures.split())
     print(f"loading all five: {seconds:.2f} s of CPU time, {memory / 1e6:.0f} MB at the peak")
     assert seconds < 3
     assert memory < 700e6
-    assert (word, label, choice) == ("france", "positive", "a knife")
+    assert "france" in words.split()  # one of the five likeliest, as everyday sentences are counted
+    assert (label, choice) == ("positive", "a knife")
     assert {"Paris", "Gustave Eiffel"} <= set(entities.split("|"))
     assert "1889" in date
 

@@ -10,6 +10,11 @@ from tiny_box import make_tiny_box
 from nystrom_demo.checkpoints import Checkpoint, load_bundled
 
 
+def pytest_collection_modifyitems(items):
+    """Browser tests come last: Playwright keeps an event loop on the main thread, where others start their own."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
 @pytest.fixture(scope="session")
 def tiny_box(tmp_path_factory):
     """Folder of a box with five tiny checkpoints of random weights."""

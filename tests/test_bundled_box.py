@@ -14,7 +14,8 @@ from nystrom_demo.checkpoints.box import check_sums
 ROOT = Path(__file__).resolve().parents[1]
 BOX = ROOT / "assets" / "checkpoints"
 LOAD = """
-import resource, socket, time
+import re, socket, time
+from pathlib import Path
 def refuse(*arguments, **named):
     raise OSError("this process has no network")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
@@ -22,7 +23,9 @@ from nystrom_demo.checkpoints import load_bundled
 from nystrom_demo.tasks import answer, choose, classify, fill_mask, tag
 started = time.process_time()
 box = load_bundled("cpu")
-print(time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+seconds = time.process_time() - started
+# The peak of this process alone: ru_maxrss would count the process that started it.
+print(seconds, 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]))
 passage = "The tower stands in Paris. It was built by Gustave Eiffel in 1889."
 print(*(word.token for word in fill_mask(box["masked-lm"], "Paris is the capital of [MASK].").masks[0].candidates))
 print(classify(box["sequence-classification"], "A wonderful, moving film.").label)
@@ -35,6 +38,7 @@ pytestmark = pytest.mark.skipif(not BOX.is_dir(), reason="the checkpoints are no
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 def test_all_five_load_within_three_seconds_and_700_mb_and_answer_without_a_network():
     run = subprocess.run([sys.executable, "-c", LOAD], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr

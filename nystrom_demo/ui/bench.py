@@ -218,12 +218,15 @@ def _wire(bench: Bench, checkpoints: dict[str, Checkpoint], examples: dict[str, 
         [bench.text, bench.settled],
         **private,
     )
-    gr.on(
+    measured = gr.on(
         [bench.settled.change, bench.task.change],
         functools.partial(measure, checkpoints, examples),
         [bench.text, bench.task, bench.num_landmarks, bench.num_tokens],
         [bench.num_tokens, bench.num_landmarks, bench.example, bench.task],
         **private,
+    )
+    measured.then(
+        functools.partial(end_range, checkpoints), [bench.task, bench.num_tokens], bench.num_landmarks, **private
     )
     for button, m in zip(bench.quick, (*QUICK_LANDMARKS, None), strict=True):
         button.click(functools.partial(quick_landmarks, m), bench.num_tokens, bench.num_landmarks, **private)
@@ -256,10 +259,17 @@ def measure(
     example = example_of(text, examples)
     return (
         count_tokens(checkpoint, text),
-        gr.update(maximum=num_tokens, value=m),
+        # The page sends the old m until this reaches it, so the range ends no lower yet: see `end_range`.
+        gr.update(maximum=max(num_tokens, num_landmarks), value=m),
         example.name if example else None,
         gr.update(info=_checkpoint_line(checkpoint)),
     )
+
+
+def end_range(checkpoints: dict[str, Checkpoint], task: str, num_tokens: int) -> Any:
+    """The slider's end at the text's length, once the page holds an m within it."""
+    checkpoint = checkpoints[check_choice("checkpoint", task, list(TASK_LABELS))]
+    return gr.update(maximum=min(num_tokens, checkpoint.max_tokens))
 
 
 def quick_landmarks(m: int | None, num_tokens: int) -> int:

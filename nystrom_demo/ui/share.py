@@ -211,7 +211,8 @@ def restore(
         _or_skip(new_text),
         gr.skip() if new_text is None else (example.name if example else None),
         num_tokens,
-        gr.update(maximum=most, value=m),
+        # The page may still send its first m: the bench lowers the range's end once the page holds the new one.
+        gr.update(maximum=max(most, num_landmarks), value=m),
         *(_or_skip(getattr(state, name)) for name in ("pinv_iterations", "inv_coeff_init_option", "layer", "head")),
         _or_skip(state.step),
         note,

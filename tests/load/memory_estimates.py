@@ -1,6 +1,6 @@
 """How far the memory that the server expects a request to take lies above what it takes, over a grid of shapes.
 
-    python tests/load/memory_estimates.py [--full]
+    PYTHONPATH=. python tests/load/memory_estimates.py [--full]
 
 Prints estimate / measured peak of each case, and the least and the largest; ends with status 1 outside 1 … 1.5. The
 peak is counted by torch's allocator (`nystrom_demo.benchmark.measure`). Cases of less than a megabyte are left out.

@@ -51,8 +51,6 @@ def test_no_tab_has_a_serious_barrier(open_page, theme):
             page.wait_for_selector("#tasks-curve .js-plotly-plot")
         if tab == "Error":
             page.wait_for_selector("#error-against .js-plotly-plot")
-        # gradio fades what it is about to replace
-        page.wait_for_function("!document.querySelector('.pending .prose-line, .pending.prose-line')")
         assert serious_violations(page) == [], tab
 
 

@@ -42,6 +42,17 @@ def test_the_page_opens_on_a_complete_example(open_page):
     assert page.locator("#bench-example label.selected").inner_text() == "Film review"
 
 
+def violations_at_rest(page, tries: int = 10) -> list[str]:
+    """What axe finds once the page rests: gradio fades a line for a moment while it fetches its successor."""
+    found = serious_violations(page)
+    for _ in range(tries):
+        if not found:
+            break
+        page.wait_for_timeout(500)
+        found = serious_violations(page)
+    return found
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_tab_has_a_serious_barrier(open_page, theme):
     page = open_page(theme=theme)
@@ -51,7 +62,7 @@ def test_no_tab_has_a_serious_barrier(open_page, theme):
             page.wait_for_selector("#tasks-curve .js-plotly-plot")
         if tab == "Error":
             page.wait_for_selector("#error-against .js-plotly-plot")
-        assert serious_violations(page) == [], tab
+        assert violations_at_rest(page) == [], tab
 
 
 def test_dark_mode_is_dark(open_page):

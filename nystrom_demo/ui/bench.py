@@ -254,11 +254,12 @@ def measure(
     """Token count, slider, example and checkpoint line for a new text; m at its end (exact) stays there."""
     checkpoint = checkpoints[check_choice("checkpoint", task, list(TASK_LABELS))]
     text = check_text("text", text, current_limits().text_chars, empty=True)
-    num_tokens = min(count_tokens(checkpoint, text), checkpoint.max_tokens)
+    counted = count_tokens(checkpoint, text)
+    num_tokens = min(counted, checkpoint.max_tokens)
     m = num_tokens if num_landmarks >= old_num_tokens else min(num_landmarks, num_tokens)
     example = example_of(text, examples)
     return (
-        count_tokens(checkpoint, text),
+        counted,
         # The page sends the old m until this reaches it, so the range ends no lower yet: see `end_range`.
         gr.update(maximum=max(num_tokens, num_landmarks), value=m),
         example.name if example else None,

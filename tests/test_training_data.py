@@ -8,7 +8,7 @@ import torch
 from tiny_box import make_tokenizer
 from training_data import CHOICES, PARAGRAPH, QUESTIONS, RECIPE, SENTENCES, make_data
 
-from nystrom_demo.training import examples, readers
+from nystrom_demo.training import examples, passages, readers
 from nystrom_demo.training.batches import Vocabulary, collate, mask_words
 from nystrom_demo.training.data import load_pools, read_examples, word_counts
 from nystrom_demo.training.plan import EXACT_LANDMARKS, BatchPlan, cut_batches
@@ -73,12 +73,52 @@ def test_packing_keeps_every_sentence_and_the_limit(tokenizer, data):
 def test_the_answers_tokens_are_marked_in_each_window_that_holds_it(tokenizer, max_length):
     rows = [{"context": PARAGRAPH} | row for row in QUESTIONS]
     found = examples.answer_examples(rows, tokenizer, max_length, stride=8)
-    assert len(found) >= len(rows)
-    for example in found:
+    marked = [example for example in found if example.target.any()]
+    assert len(marked) >= len(rows)
+    for example in marked:
         assert example.length <= max_length
         first, last = example.target
         answer = tokenizer.decode(example.sequences[0][first : last + 1])
         assert answer in ("paris", "john") and first >= example.second[0]
+
+
+def test_a_question_without_an_answer_points_at_the_first_token(tokenizer):
+    row = {"question": "Who?", "context": PARAGRAPH, "answers": {"text": [], "answer_start": []}}
+    (example,) = examples.answer_examples([row], tokenizer, 64)
+    assert example.target.tolist() == [0, 0]
+
+
+PASSAGES = [
+    f"The {name} stands in town {i}." for i, name in enumerate(["bakery", "church", "school", "tower", "bridge"])
+]
+ASKED = [
+    {
+        "question": f"What stands in town {i}?",
+        "context": passage,
+        "answers": {"text": [passage.split()[1]], "answer_start": [4]},
+    }
+    for i, passage in enumerate(PASSAGES)
+]
+
+
+def test_a_longer_passage_still_holds_its_answer_where_it_says(tokenizer):
+    longer = passages.lengthen(ASKED, tokenizer, 40)
+    for row in longer:
+        (start,), (text,) = row["answers"]["answer_start"], row["answers"]["text"]
+        assert row["context"][start : start + len(text)] == text
+        assert set(row["context"].split("\n")) <= set(PASSAGES) and len(tokenizer(row["context"])["input_ids"]) <= 42
+    assert all(row["context"].count("\n") for row in longer)
+    assert len({row["context"].split("\n").index(own) for row, own in zip(longer, PASSAGES, strict=True)}) > 1
+
+
+def test_answers_are_taken_from_the_share_asked_for_and_do_not_occur_in_the_new_passage():
+    assert passages.take_answers_away(ASKED, 0.0) == ASKED
+    changed = passages.take_answers_away(ASKED, 0.4)
+    unanswered = [(new, old) for new, old in zip(changed, ASKED, strict=True) if new != old]
+    assert len(unanswered) == 2
+    for new, old in unanswered:
+        assert new["answers"]["text"] == [] and new["question"] == old["question"] and new["context"] in PASSAGES
+        assert old["answers"]["text"][0] not in new["context"]
 
 
 def test_windows_cover_the_passage_and_overlap(tokenizer):

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from nystrom_demo.training import readers
 from nystrom_demo.training.examples import (
+    QUERY,
     Example,
     answer_examples,
     choice_examples,
@@ -18,6 +19,7 @@ from nystrom_demo.training.examples import (
     text_examples,
     word_examples,
 )
+from nystrom_demo.training.passages import lengthen, take_answers_away
 from nystrom_demo.training.plan import Pool
 from nystrom_demo.training.recipe import Recipe, Source
 
@@ -44,7 +46,7 @@ def read_examples(source: Source, recipe: Recipe, data: Path, tokenizer: PreTrai
         labels = recipe.labels[source.task]
         return word_examples(_rows(readers.read_tagged, paths), tokenizer, labels, source.max_length, source.pack)
     if source.task == "question-answering":
-        return answer_examples(_rows(readers.read_questions, paths), tokenizer, source.max_length)
+        return answer_examples(_passages(source, paths, tokenizer), tokenizer, source.max_length)
     return choice_examples(_rows(readers.read_questions, paths), tokenizer, source.max_length, source.question)
 
 
@@ -58,6 +60,13 @@ def word_counts(pools: Iterable[Pool], vocab_size: int) -> torch.Tensor:
     return counts
 
 
+def _passages(source: Source, paths: Iterable[Path], tokenizer: PreTrainedTokenizerFast) -> list[dict]:
+    questions = _rows(readers.read_questions, paths)
+    if source.pack:
+        questions = lengthen(questions, tokenizer, source.max_length - QUERY)
+    return take_answers_away(questions, source.unanswerable)
+
+
 def _rows(read, paths: Iterable[Path]) -> list:
     return list(chain.from_iterable(map(read, paths)))
 
@@ -67,7 +76,7 @@ def _cached_examples(
 ) -> list[Example]:
     made_from = (
         [(file, (data / file).stat().st_size) for file in source.files],
-        (source.task, source.max_length, source.lengths, source.pack, source.question),
+        (source.task, source.max_length, source.lengths, source.pack, source.question, source.unanswerable),
         recipe.labels,
         recipe.seed,
         sorted(tokenizer.get_vocab().items()),

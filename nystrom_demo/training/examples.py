@@ -16,6 +16,7 @@ from nystrom_demo.training.readers import Labelled, Tagged
 
 IGNORED = -100  # transformers' label for a token that does not count
 QUERY = 64  # most tokens of a question about a passage
+NO_ANSWER = (0, 0)  # an answer's first and last token where there is none
 
 
 class Example(NamedTuple):
@@ -89,12 +90,14 @@ def _packed(pieces: Iterable[tuple[list[int], list[int]]], room: int) -> list[tu
 def answer_examples(
     questions: Iterable[dict], tokenizer: PreTrainedTokenizerFast, max_length: int, stride: int = 128
 ) -> list[Example]:
-    """The windows of each passage that hold the first answer whole, with its first and last token."""
+    """The windows of each passage, with the first and last token of the first answer.
+
+    A window without the whole answer points at its first token, [CLS], which says that there is none.
+    """
     return [
-        _example(window.ids, span, window.second)
+        _example(window.ids, _span(window, question["answers"]), window.second)
         for question in questions
         for window in windows(question["question"], question["context"], tokenizer, max_length, stride)
-        if (span := _span(window, question["answers"])) is not None
     ]
 
 
@@ -123,12 +126,14 @@ def windows(
     return [Window([*head, *ids[i : i + room], sep], len(head), offsets[i : i + room]) for i in starts]
 
 
-def _span(window: Window, answers: dict) -> tuple[int, int] | None:
+def _span(window: Window, answers: dict) -> tuple[int, int]:
+    if not answers["text"]:
+        return NO_ANSWER
     first = answers["answer_start"][0]
     last = first + len(answers["text"][0])
     inside = [i for i, (start, end) in enumerate(window.offsets) if start < last and end > first]
     if not inside or window.offsets[inside[0]][0] > first or window.offsets[inside[-1]][1] < last:
-        return None
+        return NO_ANSWER
     return window.second + inside[0], window.second + inside[-1]
 
 

@@ -48,8 +48,9 @@ class Source:
 
     share: weight in all trained tokens. tokens: a batch's size, padding included. max_length: tokens of an example.
     lengths: for masked words, tokens of a piece with their weights. statements: files of questions whose right answers
-    are read as plain text. pack: join sentences up to max_length. question: ask this of two choices in place of the
-    file's own question, with the other choice right.
+    are read as plain text. pack: join sentences, or passages, up to max_length. question: ask this of two choices in
+    place of the file's own question, with the other choice right. unanswerable: part of the questions that are asked
+    of a passage without their answer.
     """
 
     task: str
@@ -61,6 +62,7 @@ class Source:
     lengths: dict[int, float] | None = None
     pack: bool = False
     question: str = ""
+    unanswerable: float = 0.0
 
     @property
     def files(self) -> tuple[str, ...]:

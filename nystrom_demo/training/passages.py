@@ -8,29 +8,34 @@ UNANSWERED = {"text": [], "answer_start": []}
 
 
 def lengthen(questions: Sequence[dict], tokenizer: PreTrainedTokenizerFast, tokens: int) -> list[dict]:
-    """Each question with its passage amid neighbours of the file, up to about `tokens` tokens in all.
+    """Each question with its passage amid neighbours of the file, at most `tokens` tokens in all.
 
-    Where in the long passage the own one stands turns from question to question, so that answers lie everywhere.
+    How many of them stand in front turns from question to question, so that answers lie everywhere.
     """
     passages = list(dict.fromkeys(row["context"] for row in questions))
     encoded = tokenizer(passages, add_special_tokens=False, verbose=False)["input_ids"]
-    lengths = dict(zip(passages, map(len, encoded), strict=True))
+    lengths = [len(ids) for ids in encoded]
     places = {passage: place for place, passage in enumerate(passages)}
     longer = []
     for number, row in enumerate(questions):
-        first = last = places[row["context"]]
-        room = tokens - lengths[row["context"]]
-        before = number % 4 / 3 * room  # tokens in front of it: none, a third, two thirds, all
-        while first > 0 and lengths[passages[first - 1]] <= min(before, room):
-            first -= 1
-            room, before = room - lengths[passages[first]], before - lengths[passages[first]]
-        while last + 1 < len(passages) and lengths[passages[last + 1]] <= room:
-            last += 1
-            room -= lengths[passages[last]]
-        longer.append(
-            _amid(row, passages[first : places[row["context"]]], passages[places[row["context"]] + 1 : last + 1])
-        )
+        place = places[row["context"]]
+        first, last = _neighbours(lengths, place, tokens, in_front=number % 4)
+        longer.append(_amid(row, passages[first:place], passages[place + 1 : last + 1]))
     return longer
+
+
+def _neighbours(lengths: Sequence[int], place: int, tokens: int, in_front: int) -> tuple[int, int]:
+    """The first and last of the passages around `place` that fit into `tokens`, `in_front` of them before it if any."""
+    first = last = place
+    room = tokens - lengths[place]
+    for step, most in ((-1, in_front), (1, len(lengths)), (-1, len(lengths))):
+        for _ in range(most):
+            neighbour = first - 1 if step < 0 else last + 1
+            if not 0 <= neighbour < len(lengths) or lengths[neighbour] > room:
+                break
+            room -= lengths[neighbour]
+            first, last = min(first, neighbour), max(last, neighbour)
+    return first, last
 
 
 def take_answers_away(questions: Sequence[dict], share: float) -> list[dict]:

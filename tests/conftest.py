@@ -7,7 +7,7 @@ import pytest
 from browser import app_url, open_page  # noqa: F401  (fixtures)
 from tiny_box import make_tiny_box
 
-from nystrom_demo.checkpoints import Checkpoint, load_bundled
+from nystrom_demo.checkpoints import Library, load_bundled
 
 
 def pytest_collection_modifyitems(items):
@@ -22,9 +22,9 @@ def tiny_box(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tiny_checkpoints(tiny_box) -> dict[str, Checkpoint]:
+def tiny_checkpoints(tiny_box) -> Library:
     """The five tiny checkpoints by task, loaded as the bundled ones are: one trunk in all of them."""
-    return load_bundled("cpu", box=tiny_box)
+    return Library({"cpu": load_bundled("cpu", box=tiny_box)})
 
 
 @pytest.fixture(scope="session")

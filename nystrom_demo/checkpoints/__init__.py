@@ -2,12 +2,15 @@
 
 from nystrom_demo.checkpoints.box import bundled_box
 from nystrom_demo.checkpoints.files import CheckpointError
+from nystrom_demo.checkpoints.library import BUNDLED, Library
 from nystrom_demo.checkpoints.loading import TASKS, Checkpoint, bundled_folder, load_bundled, load_checkpoint
 
 __all__ = [
+    "BUNDLED",
     "TASKS",
     "Checkpoint",
     "CheckpointError",
+    "Library",
     "bundled_box",
     "bundled_folder",
     "load_bundled",

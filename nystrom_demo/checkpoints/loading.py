@@ -1,5 +1,6 @@
 """A checkpoint in memory: model, tokenizer, device and dtype."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -109,18 +110,18 @@ def load_checkpoint(
     if isinstance(source, str) and source in TASKS:
         shared = _Shared(check_sums(bundled_box(), [source]), {}, {})
         return _load_boxed(bundled_folder(source), task, device, dtype, shared)
-    folder = _find_folder(source, root)
+    folder = find_folder(source, root)
     if folder is not None:
-        return _load_vetted(folder, folder, task, str(source), device, dtype)
+        return load_vetted(folder, folder, task, str(source), device=device, dtype=dtype)
     if not isinstance(source, str) or not is_hub_id(source):
         raise CheckpointError(f"A checkpoint is a folder or a Hub id such as owner/name, got {show(str(source))}.")
     if not hub:
         raise CheckpointError(f"{show(source)} is no folder here, and checkpoints from the Hub are not allowed here.")
     folder, within = fetch(source, revision)
-    return _load_vetted(folder, within, task, source, device, dtype)
+    return load_vetted(folder, within, task, source, device=device, dtype=dtype)
 
 
-def _find_folder(source: str | Path, root: str | Path | None) -> Path | None:
+def find_folder(source: str | Path, root: str | Path | None) -> Path | None:
     """The folder that `source` names, or None. CheckpointError if it lies outside `root`."""
     if "\0" in str(source):
         raise CheckpointError(f"A checkpoint's name has no NUL character, got {show(str(source))}.")
@@ -159,15 +160,23 @@ def _load_boxed(
     return Checkpoint(task, folder.name, model, shared.tokenizers[key], "bundled", bool(missing))
 
 
-def _load_vetted(
+def load_vetted(
     folder: Path,
     within: Path,
     task: str,
     source: str,
-    device: str | torch.device | None,
-    dtype: torch.dtype | None,
+    *,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    admit: Callable[[int], object] | None = None,
 ) -> Checkpoint:
+    """The checkpoint of a folder whose links stay `within`, named `source`. CheckpointError says why one is refused.
+
+    admit: called with the bytes that the weights will take, before anything is built; may raise.
+    """
     vetted = vet_folder(folder, AUTO_CLASSES[task], within=within)
+    if admit is not None:
+        admit(vetted.num_parameters * torch.float32.itemsize)  # the precision in which every model is built
     tokenizer = load_tokenizer(folder, within, vetted.config)
     if task == "masked-lm" and tokenizer.mask_token is None:
         raise CheckpointError("tokenizer_config.json must name a mask_token for masked-lm.")

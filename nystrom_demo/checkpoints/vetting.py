@@ -28,6 +28,7 @@ class Vetted:
 
     config: PreTrainedConfig
     missing: frozenset[str]
+    num_parameters: int
 
 
 def vet_folder(folder: Path, auto_class, *, within: Path | None = None) -> Vetted:
@@ -50,7 +51,7 @@ def vet_folder(folder: Path, auto_class, *, within: Path | None = None) -> Vette
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if parameters > MAX_PARAMETERS:
         raise CheckpointError(f"A model may have at most {MAX_PARAMETERS:,} parameters, got {parameters:,}.")
-    return Vetted(config, _compare(model, headers))
+    return Vetted(config, _compare(model, headers), parameters)
 
 
 def _read_headers(folder: Path, within: Path) -> dict[str, TensorHeader]:

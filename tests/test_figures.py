@@ -1,5 +1,6 @@
 """What the figures plot, asked of the figures themselves; and what their sentences say."""
 
+import io
 import subprocess
 import sys
 from functools import cache
@@ -10,8 +11,8 @@ import pytest
 import torch
 
 from nystrom_demo import figures
-from nystrom_demo.analysis import HeadFactors, Maps
-from nystrom_demo.benchmark import Measurement
+from nystrom_demo.analysis import HeadFactors, LengthPoint, Maps
+from nystrom_demo.benchmark import Measurement, to_frame
 from nystrom_demo.figures import roles
 from nystrom_demo.figures.scales import (
     difference_limit,
@@ -59,6 +60,20 @@ TIMES = [
     Measurement("landmarks", 256, (0.004,), 2**20),
     Measurement("landmarks", 512, (0.008,), 2**21),
 ]
+ANSWERS = pd.DataFrame(
+    {
+        "num_landmarks": [0, 1, 2, 8],
+        "answer": ["yes", "no", 'yes, "quoted"', "yes"],
+        "probability": [0.75, 0.5, 0.7, 0.74],
+        "agrees": [True, False, True, True],
+    }
+)
+LENGTHS = [
+    LengthPoint(512, 16, "fixed", 0.25, 0.5, 0.01),
+    LengthPoint(512, 32, "growing", 0.125, 0.25, 0.01),
+    LengthPoint(1024, 16, "fixed", 0.5, 0.75, 0.02),
+    LengthPoint(1024, 64, "growing", 0.0, 0.0, 0.02),
+]
 
 
 @cache
@@ -74,7 +89,22 @@ def all_figures() -> dict[str, object]:
         "layers": figures.hidden_state_errors(LAYERS),
         "padding": figures.padding_errors(PADDING),
         "timing": figures.timing(TIMES, until=10**6),
+        "answers": figures.answer_curve(ANSWERS, num_tokens=11, chosen=2),
+        "lengths": figures.error_against_length(LENGTHS),
     }
+
+
+TABLES = {
+    "mosaic": HEADS.assign(layer=HEADS["layer"] + 1, head=HEADS["head"] + 1),
+    "errors": ERRORS,
+    "spectrum": SPECTRUM,
+    "residuals": RESIDUALS,
+    "layers": LAYERS,
+    "padding": PADDING,
+    "timing": to_frame(TIMES),
+    "answers": ANSWERS,
+    "lengths": pd.DataFrame(LENGTHS),
+}
 
 
 class TestEveryFigure:
@@ -86,6 +116,24 @@ class TestEveryFigure:
         assert min(contrast(figure.layout.font.color, page) for page in ("#ffffff", "#18181b")) > 3.8
         sentence = figures.summary_of(figure)
         assert sentence.endswith(".") and "nan" not in sentence and "‖" not in sentence
+
+    @pytest.mark.parametrize("name", list(TABLES))
+    def test_carries_the_table_that_it_draws(self, name):
+        read = pd.read_csv(io.StringIO(figures.csv_of(all_figures()[name])), keep_default_na=False, na_values=[""])
+        wanted = TABLES[name].convert_dtypes().fillna({"note": ""}) if name == "timing" else TABLES[name]
+        assert list(read) == list(wanted) and len(read) == len(wanted)
+        for column in wanted.select_dtypes("number"):
+            np.testing.assert_allclose(read[column].astype(float), wanted[column].astype(float), rtol=1e-6)
+
+    def test_of_matrices_has_no_table_and_says_so(self):
+        for name in ("maps", "matrix", "factors"):
+            with pytest.raises(ValueError, match="This figure draws matrices"):
+                figures.csv_of(all_figures()[name])
+
+    @pytest.mark.parametrize("answer", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"])
+    def test_runs_no_formula_in_a_spreadsheet(self, answer):
+        table = ANSWERS.assign(answer=answer)
+        assert f"'{answer}" in figures.csv_of(figures.answer_curve(table, num_tokens=11))
 
     def test_importing_the_package_loads_no_drawing_library(self):
         code = "import sys, nystrom_demo.figures.roles; print({'plotly', 'matplotlib'} & set(sys.modules))"
@@ -156,8 +204,8 @@ class TestMatrices:
         figure = figures.mosaic(HEADS, "frobenius", chosen=(1, 0))
         np.testing.assert_allclose(figure.data[0].z, [[0.1, 0.2], [0.4, 0.3]])
         frame = figure.layout.shapes[0]
-        assert (frame.x0, frame.x1, frame.y0, frame.y1) == (-0.5, 0.5, 0.5, 1.5)
-        assert "least in layer 0, head 0 (0.1) and greatest in layer 1, head 0 (0.4)" in figures.summary_of(figure)
+        assert (frame.x0, frame.x1, frame.y0, frame.y1) == (0.5, 1.5, 1.5, 2.5)
+        assert "least in layer 1, head 1 (0.1) and greatest in layer 2, head 1 (0.4)" in figures.summary_of(figure)
 
 
 class TestScales:
@@ -207,6 +255,41 @@ class TestCurves:
         assert list(line.y) == [0.0, 0.1, 0.3] and list(bars.x) == [1, 2] and list(bars.y) == [0.1, 0.25]
         naive, ours = figures.padding_errors(PADDING).data
         assert list(naive.y) == [0.2, 0.5] and list(ours.y) == [0.2, 0.2]
+
+
+class TestAnswers:
+    def test_the_curve_is_hollow_where_landmarks_answer_otherwise(self):
+        exact, landmark = figures.answer_curve(ANSWERS, num_tokens=11, chosen=2).data
+        assert list(exact.x) == [1, 11] and list(exact.y) == [0.75, 0.75]
+        assert list(landmark.x) == [1, 2, 8] and list(landmark.y) == [0.5, 0.7, 0.74]
+        assert landmark.marker.symbol == ("circle-open", "circle", "circle")
+
+    def test_the_chosen_m_is_marked_and_exact_attention_stands_at_n(self):
+        for chosen, place in ((2, 2), (0, 11)):
+            assert figures.answer_curve(ANSWERS, num_tokens=11, chosen=chosen).layout.shapes[0].x0 == place
+
+    def test_the_sentence_names_the_ends_and_where_the_answer_changes(self):
+        assert figures.summary_of(figures.answer_curve(ANSWERS, num_tokens=1100)) == (
+            "Exact attention gives its answer a probability of 75 %; with 1 landmark it has 50 %, with 8 of 1,100 "
+            "74 %, and they answer otherwise at m = 1."
+        )
+        agreeing = ANSWERS[ANSWERS.agrees]
+        sentence = figures.summary_of(figures.answer_curve(agreeing, num_tokens=11))
+        assert sentence.endswith("they answer the same at each.")
+
+
+class TestLengths:
+    def test_each_rule_is_a_line_without_its_zeros(self):
+        fixed, growing = figures.error_against_length(LENGTHS).data
+        assert list(fixed.x) == [512, 1024] and list(fixed.y) == [0.25, 0.5] and list(fixed.customdata) == [16, 16]
+        assert list(growing.x) == [512] and growing.line.dash == "dash"
+
+    def test_the_sentence_says_where_each_rule_begins_and_ends(self):
+        assert figures.summary_of(figures.error_against_length(LENGTHS)) == (
+            "With the same m at every n (16 at n = 1,024) the error goes from 25 % at n = 512 to 50 %; with m growing "
+            "as n (64 at n = 1,024) the error goes from 12 % at n = 512 to 0 %."
+        )
+        assert figures.summary_of(figures.error_against_length([])) == "Nothing has been measured yet."
 
 
 class TestTiming:

@@ -4,8 +4,8 @@
     figures.attention_maps(maps)            # plotly; figures.static.attention_maps(maps) for matplotlib
 
 Each takes what `nystrom_demo.analysis` or `nystrom_demo.benchmark` returned, draws on a transparent ground that reads
-on light and dark pages, and carries its one-sentence summary (`figures.summary_of`). The drawing libraries are loaded
-when the first figure is asked for.
+on light and dark pages, and carries its one-sentence summary (`figures.summary_of`) and, where it draws curves, its
+numbers (`figures.csv_of`). The drawing libraries are loaded when the first figure is asked for.
 """
 
 from importlib import import_module
@@ -22,7 +22,7 @@ _HOMES = {
     "growth": ("timing",),
     "lengths": ("error_against_length",),
     "matrices": ("attention_maps", "factors", "matrix", "mosaic"),
-    "style": ("summary_of",),
+    "style": ("csv_of", "summary_of"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 _MODULES = ("roles", "static", "summaries")

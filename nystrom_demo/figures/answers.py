@@ -4,8 +4,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from nystrom_demo.figures.roles import ROLES
-from nystrom_demo.figures.style import plain, styled
-from nystrom_demo.figures.words import percent
+from nystrom_demo.figures.style import mark_x, plain, styled
+from nystrom_demo.figures.words import counted, percent
 
 
 def answer_curve(points: pd.DataFrame, *, num_tokens: int, chosen: int | None = None, height: int = 300) -> go.Figure:
@@ -15,8 +15,20 @@ def answer_curve(points: pd.DataFrame, *, num_tokens: int, chosen: int | None = 
     mark; 0 is exact attention, which stands at m = num_tokens.
     """
     exact, swept = points[points.num_landmarks == 0].iloc[0], points[points.num_landmarks > 0]
-    figure = go.Figure()
-    figure.add_scatter(
+    figure = go.Figure([_exact_line(exact, num_tokens), _landmark_line(swept)])
+    if chosen is not None:
+        mark_x(figure, chosen or num_tokens, ROLES["neutral"].colour)
+    ticks = [m for m in swept.num_landmarks if m.bit_length() % 2 and 2 * m < num_tokens] + [num_tokens]
+    figure.update_xaxes(
+        type="log", title="landmarks m", tickvals=ticks, ticktext=[f"{m:,}" for m in ticks], showgrid=False
+    )
+    top = 1.15 * max(points.probability.max(), 1e-6)
+    figure.update_yaxes(title="probability", tickformat=".2~%", range=[0, min(1.05, top)])
+    return styled(figure, _summary(exact, swept, num_tokens), height=height, table=points)
+
+
+def _exact_line(exact: pd.Series, num_tokens: int) -> go.Scatter:
+    return go.Scatter(
         x=[1, num_tokens],
         y=[exact.probability] * 2,
         mode="lines",
@@ -24,8 +36,11 @@ def answer_curve(points: pd.DataFrame, *, num_tokens: int, chosen: int | None = 
         name="exact",
         hovertemplate="exact: %{y:.1%}<extra></extra>",
     )
+
+
+def _landmark_line(swept: pd.DataFrame) -> go.Scatter:
     colour = ROLES["landmark"].colour
-    figure.add_scatter(
+    return go.Scatter(
         x=swept.num_landmarks,
         y=swept.probability,
         customdata=[plain(answer) for answer in swept.answer],
@@ -40,15 +55,6 @@ def answer_curve(points: pd.DataFrame, *, num_tokens: int, chosen: int | None = 
         name="landmarks",
         hovertemplate="m = %{x}: %{y:.1%}<br>says %{customdata}<extra></extra>",
     )
-    if chosen is not None:
-        figure.add_vline(x=chosen or num_tokens, line={"color": ROLES["neutral"].colour, "width": 1})
-    ticks = [m for m in swept.num_landmarks if m.bit_length() % 2 and 2 * m < num_tokens] + [num_tokens]
-    figure.update_xaxes(
-        type="log", title="landmarks m", tickvals=ticks, ticktext=[f"{m:,}" for m in ticks], showgrid=False
-    )
-    top = 1.15 * max(points.probability.max(), 1e-6)
-    figure.update_yaxes(title="probability", tickformat=".2~%", range=[0, min(1.05, top)])
-    return styled(figure, _summary(exact, swept, num_tokens), height=height)
 
 
 def _summary(exact: pd.Series, swept: pd.DataFrame, num_tokens: int) -> str:
@@ -60,10 +66,9 @@ def _summary(exact: pd.Series, swept: pd.DataFrame, num_tokens: int) -> str:
     agreement = (
         "they answer the same at each"
         if differs.empty
-        else f"they answer otherwise at m = {', '.join(map(str, differs))}"
+        else f"they answer otherwise at m = {', '.join(f'{m:,}' for m in differs)}"
     )
     return (
-        f"{sentence}; with {first.num_landmarks} landmark{'s' if first.num_landmarks > 1 else ''} it has "
-        f"{percent(first.probability)}, with {last.num_landmarks} of {num_tokens:,} {percent(last.probability)}, and "
-        f"{agreement}."
+        f"{sentence}; with {counted(first.num_landmarks, 'landmark', 'landmarks')} it has {percent(first.probability)}, "
+        f"with {last.num_landmarks:,} of {num_tokens:,} {percent(last.probability)}, and {agreement}."
     )

@@ -34,7 +34,7 @@ def error_against_landmarks(
         mark_x(figure, chosen, ROLES["neutral"].colour)
     landmark_axis(figure, errors.num_landmarks)
     figure.update_yaxes(type="log", title=MEASURES[measure], exponentformat="power", nticks=6)
-    return styled(figure, summaries.error_against_landmarks(errors, measure), height=height)
+    return styled(figure, summaries.error_against_landmarks(errors, measure), height=height, table=errors)
 
 
 def singular_values(values: pd.DataFrame, *, num_landmarks: int | None = None, height: int = 320) -> go.Figure:
@@ -67,7 +67,7 @@ def singular_values(values: pd.DataFrame, *, num_landmarks: int | None = None, h
         mark_x(figure, num_landmarks, ROLES["neutral"].colour, f"m = {num_landmarks}", log=long)
     figure.update_xaxes(title="index i", type="log" if long else "linear")
     figure.update_yaxes(title="σᵢ", type="log", exponentformat="power", nticks=6)
-    return styled(figure, summaries.singular_values(values, num_landmarks), height=height)
+    return styled(figure, summaries.singular_values(values, num_landmarks), height=height, table=values)
 
 
 def pinv_residuals(residuals: pd.DataFrame, *, steps: int = 6, height: int = 320) -> go.Figure:
@@ -87,7 +87,7 @@ def pinv_residuals(residuals: pd.DataFrame, *, steps: int = 6, height: int = 320
     mark_x(figure, steps, ROLES["neutral"].colour)
     figure.update_xaxes(title="steps", dtick=1, showgrid=False)
     figure.update_yaxes(title="‖A Z A − A‖ / ‖A‖", type="log", exponentformat="power", nticks=6)
-    return styled(figure, summaries.pinv_residuals(residuals, steps), height=height)
+    return styled(figure, summaries.pinv_residuals(residuals, steps), height=height, table=residuals)
 
 
 def hidden_state_errors(errors: pd.DataFrame, *, height: int = 300) -> go.Figure:
@@ -112,7 +112,7 @@ def hidden_state_errors(errors: pd.DataFrame, *, height: int = 300) -> go.Figure
     )
     figure.update_xaxes(title="after layer", dtick=1, showgrid=False)
     figure.update_yaxes(title="‖Δh‖F / ‖h‖F", tickformat=".0%", rangemode="tozero")
-    return styled(figure, summaries.hidden_state_errors(errors), height=height)
+    return styled(figure, summaries.hidden_state_errors(errors), height=height, table=errors)
 
 
 def padding_errors(errors: pd.DataFrame, *, height: int = 300) -> go.Figure:
@@ -134,7 +134,7 @@ def padding_errors(errors: pd.DataFrame, *, height: int = 300) -> go.Figure:
         )
     figure.update_xaxes(title="tokens of padding", showgrid=False)
     figure.update_yaxes(title=MEASURES["output"], tickformat=".0%", rangemode="tozero")
-    return styled(figure, summaries.padding_errors(errors), height=height)
+    return styled(figure, summaries.padding_errors(errors), height=height, table=errors)
 
 
 def _against_landmarks(figure, errors, column, name, colour, marker, dash="solid") -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from nystrom_demo.benchmark import Measurement, PowerLaw, law_of
+from nystrom_demo.benchmark import Measurement, PowerLaw, law_of, to_frame
 from nystrom_demo.figures import summaries
 from nystrom_demo.figures.roles import METHOD_ROLES, ROLES
 from nystrom_demo.figures.style import styled
@@ -37,7 +37,7 @@ def timing(
     figure.update_xaxes(title="tokens n", type="log", dtick=math.log10(4), tickformat=",")
     figure.update_yaxes(title=_TITLES[quantity], type="log")
     _unit_ticks(figure, quantity)
-    return styled(figure, summaries.timing(measurements, quantity), height=height)
+    return styled(figure, summaries.timing(measurements, quantity), height=height, table=to_frame(measurements))
 
 
 def _points(points: Sequence[Measurement], method: str, quantity: str, colour: str, symbol: str) -> go.Scatter:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from nystrom_demo.analysis.lengths import LengthPoint
@@ -32,7 +33,7 @@ def error_against_length(points: Sequence[LengthPoint], measure: str = "frobeniu
         type="log", title="tokens n", tickvals=lengths, ticktext=[f"{n:,}" for n in lengths], showgrid=False
     )
     figure.update_yaxes(type="log", title=MEASURES[measure], tickformat=".2~%", nticks=6)
-    return styled(figure, _summary(points, measure), height=height)
+    return styled(figure, _summary(points, measure), height=height, table=pd.DataFrame(points))
 
 
 def _summary(points: Sequence[LengthPoint], measure: str) -> str:

@@ -98,8 +98,12 @@ def factors(head_factors: HeadFactors, *, height: int = 360) -> go.Figure:
 def mosaic(
     errors: pd.DataFrame, measure: str = "frobenius", *, chosen: tuple[int, int] | None = None, height: int = 340
 ) -> go.Figure:
-    """One error of every layer × head (`analysis.head_errors`); `chosen` = (layer, head) is framed."""
-    table = errors.pivot(index="layer", columns="head", values=measure)
+    """One error of every layer × head (`analysis.head_errors`), which are drawn counted from 1.
+
+    chosen: (layer, head) to frame, counted from 0 as in `errors`.
+    """
+    shown = errors.assign(layer=errors["layer"] + 1, head=errors["head"] + 1)
+    table = shown.pivot(index="layer", columns="head", values=measure)
     title = MEASURES[measure]
     trace = go.Heatmap(
         z=table.to_numpy(),
@@ -114,13 +118,13 @@ def mosaic(
     )
     figure = go.Figure(trace)
     if chosen is not None:
-        layer, head = chosen
+        layer, head = (place + 1 for place in chosen)
         frame = {"line": {"color": ROLES["landmark"].colour, "width": 3}}
         figure.add_shape(type="rect", x0=head - 0.5, x1=head + 0.5, y0=layer - 0.5, y1=layer + 0.5, **frame)
     figure.update_xaxes(title="head", dtick=1, showgrid=False, constrain="domain")
     figure.update_yaxes(title="layer", dtick=1, showgrid=False)
     figure.update_yaxes(autorange="reversed", scaleanchor="x", constrain="domain")
-    return styled(figure, summaries.mosaic(errors, measure), height=height)
+    return styled(figure, summaries.mosaic(shown, measure), height=height, table=shown)
 
 
 def _weights(values, limits: WeightLimits, rows, columns, colorbar) -> go.Heatmap:

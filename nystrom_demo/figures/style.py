@@ -2,16 +2,22 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 
 TEXT = "#828282"  # as far from white as from a near-black page, 3.9 to 1
 GRID = "rgba(130,130,130,0.25)"
 CLEAR = "rgba(0,0,0,0)"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
 
 
-def styled(figure: go.Figure, summary: str, *, height: int) -> go.Figure:
-    """The figure on a transparent ground with neutral text; its one-sentence summary lies in `layout.meta`."""
+def styled(figure: go.Figure, summary: str, *, height: int, table: pd.DataFrame | None = None) -> go.Figure:
+    """The figure on a transparent ground with neutral text.
+
+    Its one-sentence summary lies in `layout.meta`, and beside it as CSV the table that it draws, where it has one.
+    """
     figure.update_layout(
         height=height,
         margin={"l": 64, "r": 16, "t": 36, "b": 52},
@@ -20,7 +26,7 @@ def styled(figure: go.Figure, summary: str, *, height: int) -> go.Figure:
         font={"color": TEXT, "size": 13},
         hoverlabel={"namelength": -1},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"},
-        meta={"summary": summary},
+        meta={"summary": summary} if table is None else {"summary": summary, "csv": _as_csv(table)},
     )
     figure.update_xaxes(gridcolor=GRID, linecolor=TEXT, zeroline=False)
     figure.update_yaxes(gridcolor=GRID, linecolor=TEXT, zeroline=False)
@@ -30,6 +36,22 @@ def styled(figure: go.Figure, summary: str, *, height: int) -> go.Figure:
 def summary_of(figure: go.Figure) -> str:
     """The sentence that says what a figure of this package shows, for people who do not see it."""
     return figure.layout.meta["summary"]
+
+
+def csv_of(figure: go.Figure) -> str:
+    """The numbers behind a figure as CSV, seven digits each. ValueError for a figure of whole matrices."""
+    if "csv" not in figure.layout.meta:
+        raise ValueError("This figure draws matrices, which are their own table: save the tensors.")
+    return figure.layout.meta["csv"]
+
+
+def _as_csv(table: pd.DataFrame) -> str:
+    return table.map(_inert).to_csv(index=False, float_format="%.7g")
+
+
+def _inert(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula with an apostrophe before it; all else as it is."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def landmark_axis(figure: go.Figure, landmarks: Sequence[int], title: str = "landmarks m") -> None:

@@ -42,6 +42,7 @@ def factors(head_factors: HeadFactors) -> str:
 
 
 def mosaic(errors: pd.DataFrame, measure: str) -> str:
+    """Of errors whose layers and heads count from 1."""
     best, worst = errors.loc[errors[measure].idxmin()], errors.loc[errors[measure].idxmax()]
     return (
         f"Of {len(errors)} heads, the {SPOKEN[measure]} is least in layer {best.layer:.0f}, head {best['head']:.0f} "

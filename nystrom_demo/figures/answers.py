@@ -68,7 +68,8 @@ def _summary(exact: pd.Series, swept: pd.DataFrame, num_tokens: int) -> str:
         if differs.empty
         else f"they answer otherwise at m = {', '.join(f'{m:,}' for m in differs)}"
     )
+    few = counted(first.num_landmarks, "landmark", "landmarks")
     return (
-        f"{sentence}; with {counted(first.num_landmarks, 'landmark', 'landmarks')} it has {percent(first.probability)}, "
+        f"{sentence}; with {few} it has {percent(first.probability)}, "
         f"with {last.num_landmarks:,} of {num_tokens:,} {percent(last.probability)}, and {agreement}."
     )

@@ -32,8 +32,8 @@ def every_token(case: Case) -> Scene:
         Reading("width of a head d", d),
         Reading("weights in S", n * n),
         Reading("largest weight", float(exact.max()), ".4f"),
-        Reading("its row", i),
-        Reading("its column", j),
+        Reading("its row", i + 1),
+        Reading("its column", j + 1),
     )
     facts = {
         "n": count(n),
@@ -43,7 +43,7 @@ def every_token(case: Case) -> Scene:
     }
     summary = (
         f"Exact attention of layer {case.inputs.layer + 1}, head {case.head + 1}: {count(n)} by {count(n)} weights; "
-        f"the largest, {exact.max():.2f}, is what token {i} “{case.words[i]}” gives token {j} “{case.words[j]}”."
+        f"the largest, {exact.max():.2f}, is what token {i + 1} “{case.words[i]}” gives token {j + 1} “{case.words[j]}”."
     )
     return _scene(case, (blocks, others), readings, summary, "four", facts)
 

@@ -94,7 +94,7 @@ def _spoken(node: Node) -> str:
         case "sub":
             return f" {inner}"
         case "sup":
-            powers = {"T": " transposed", "2": " squared", "3": " cubed", "+": " pseudo-inverse"}
+            powers = {"T": " transposed", "2": " squared", "3": " cubed", "+": " pseudo-inverse", "-1": " inverse"}
             return powers.get(inner, f" to the power {inner}")
         case "hat" | "tilde":
             return f"{inner} {node.kind}"

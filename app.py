@@ -8,27 +8,29 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 
-from nystrom_demo.checkpoints import Checkpoint, load_bundled
+from nystrom_demo.checkpoints import Library, load_bundled
 from nystrom_demo.serving.launching import choose_device, launch, set_threads
+from nystrom_demo.serving.memory import request_bytes
 from nystrom_demo.serving.settings import Settings
 from nystrom_demo.tasks import classify
 from nystrom_demo.ui.app import LOOK, build_app
 
 
-def load_checkpoints(device: torch.device) -> dict[str, Checkpoint]:
-    """The bundled checkpoints by task; beside another device's, the CPU's as "task@cpu"."""
-    checkpoints = load_bundled(device)
-    if device.type != "cpu":
-        checkpoints |= {f"{task}@cpu": checkpoint for task, checkpoint in load_bundled("cpu").items()}
-    return checkpoints
+def load_library(settings: Settings, device: torch.device) -> Library:
+    """The bundled checkpoints, on the CPU too where the device is another, and what the settings let visitors name."""
+    devices = [device] if device.type == "cpu" else [device, torch.device("cpu")]
+    boxes = {each.type: load_bundled(each) for each in devices}
+    # Checkpoints from elsewhere take no more than one request may.
+    max_bytes = request_bytes(settings, device)
+    return Library(boxes, root=settings.checkpoint_root, hub=settings.hub, max_bytes=max_bytes)
 
 
 def main() -> None:
     settings = Settings.from_env()
     set_threads(settings)
-    checkpoints = load_checkpoints(choose_device(settings))
-    demo = build_app(checkpoints)
-    launch(demo, settings, ready_check=lambda: classify(checkpoints["sequence-classification"], "ready"), **LOOK)
+    library = load_library(settings, choose_device(settings))
+    demo = build_app(library)
+    launch(demo, settings, ready_check=lambda: classify(library["sequence-classification"], "ready"), **LOOK)
 
 
 if __name__ == "__main__":

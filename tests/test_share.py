@@ -3,17 +3,50 @@
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
+import gradio as gr
 import pytest
 
+from nystrom_demo.checkpoints import BUNDLED, Library
+from nystrom_demo.serving.limits import Limits, under_limits
 from nystrom_demo.ui.examples import load_examples
 from nystrom_demo.ui.share import LINK_TEXT, ViewState, copy_link, parse, query_of, restore
 
 EXAMPLES = load_examples()
-FULL = ViewState("learn", "masked-lm", None, "Größe & <b>bold</b> = 7?#", 13, 7, True, 2, 5, (3, 11), 4)
+FULL = ViewState("learn", "masked-lm", "owner/name", None, "Größe & <b>bold</b> = 7?#", 13, 7, True, 2, 5, (3, 11), 4)
+BOX = {"cpu": {}}
+RESTORED = (
+    *("link", "link_tab", "open_tab", "served", "size", "task", "source", "text", "settled"),
+    *("m", "steps", "estimate", "layer", "head", "step", "note"),
+)
+HUB, CLOSED = Library(BOX, hub=True), Library(BOX)
 
 
-def read(query: str):
-    return parse(dict(parse_qsl(query.removeprefix("?"), keep_blank_values=True)), EXAMPLES)
+def read(query: str, library: Library = HUB):
+    return parse(dict(parse_qsl(query.removeprefix("?"), keep_blank_values=True)), EXAMPLES, library)
+
+
+def restored(library: Library, **query: str) -> dict:
+    """What `restore` sets, by name."""
+    return dict(zip(RESTORED, restore(library, 16, query), strict=True))
+
+
+def test_the_bundled_checkpoint_needs_no_word_in_a_link():
+    assert "checkpoint" not in query_of(replace(FULL, source=BUNDLED), EXAMPLES)[0]
+    assert "checkpoint=owner%2Fname" in query_of(FULL, EXAMPLES)[0]
+
+
+@pytest.mark.parametrize(
+    ("library", "source", "said"),
+    [
+        (CLOSED, "owner/name", "The link's checkpoint is not among those that this server offers."),
+        (CLOSED, "..", "The link's checkpoint is not among those that this server offers."),
+        (HUB, "/etc/passwd", "The link's checkpoint is not among those that this server offers."),
+        (HUB, "a" * 201, "The link's checkpoint must have at most 200 characters."),
+        (HUB, "", "The link's checkpoint must not be empty."),
+    ],
+)
+def test_a_checkpoint_that_is_not_offered_here_is_refused(library, source, said):
+    assert read(f"checkpoint={source}", library) == (ViewState(), [said])
 
 
 def test_a_link_says_all_of_a_view_and_is_read_back():
@@ -47,8 +80,9 @@ def test_a_text_too_long_for_a_link_is_left_out_and_the_note_says_why():
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("m=0", "The link's m must be a whole number from 1 to 1000000."),
-        ("m=1e3", "The link's m must be a whole number from 1 to 1000000."),
+        ("m=0", "The link's m must be a whole number from 1 to 16384."),
+        ("m=1e3", "The link's m must be a whole number from 1 to 16384."),
+        ("m=16385", "The link's m must be a whole number from 1 to 16384."),
         ("steps=21", "The link's steps must be a whole number from 0 to 20."),
         ("layer=-1", "The link's layer must be a whole number from 1 to 1000."),
         ("step=13", "The link's step must be a whole number from 1 to 12."),
@@ -79,29 +113,38 @@ def test_parameters_of_others_are_let_be():
 
 
 def test_copying_gives_the_query_that_restores_the_page():
-    update, note = copy_link("attention", "masked-lm", "A film.", 3, 6, False, 1, 0, 2, "3,9")
+    update, note = copy_link("attention", "masked-lm", "mine", "A film.", 3, 6, False, 1, 0, 2, "3,9")
     assert update["value"] == (
-        "?tab=attention&task=masked-lm&text=A%20film.&m=3&steps=6&estimate=heads&layer=2&head=1&step=3&cell=3,9"
+        "?tab=attention&task=masked-lm&checkpoint=mine&text=A%20film.&m=3&steps=6&estimate=heads&layer=2&head=1&step=3&cell=3,9"
     )
     assert update["visible"]
     assert note == ""
 
 
-def test_restoring_sets_what_the_link_names_and_skips_the_rest(tiny_checkpoints):
-    skipped = restore(tiny_checkpoints, "masked-lm", "A film.", 16, {})
-    assert len(skipped) == 13
-    assert all(update["__type__"] == "update" and len(update) == 1 for update in skipped[:-1])
-    tab, task, text, settled, example, num_tokens, slider, *_, step, note = restore(
-        tiny_checkpoints, "masked-lm", "A film.", 16, {"tab": "error", "text": "Great.", "m": "900", "step": "3"}
+def test_restoring_sets_what_the_link_names_and_skips_the_rest():
+    nothing = restored(HUB)
+    assert nothing.pop("note") == ""
+    assert nothing.pop("source") == gr.update(choices=[BUNDLED])  # those of now, not of the server's start
+    assert all(update == gr.skip() for update in nothing.values())
+    some = restored(HUB, tab="error", text="Great.", m="900", step="3", checkpoint="owner/name")
+    assert (some["link_tab"], some["open_tab"], some["step"], some["note"]) == ("error", "error", 2, "")
+    assert (some["text"], some["settled"]) == ("Great.", "Great.")
+    assert some["source"]["value"] == "owner/name"
+    assert some["task"] == some["layer"] == some["served"] == gr.skip()
+    assert (some["m"]["value"], some["m"]["maximum"], some["size"]) == (900, 900, None)  # still to be counted
+    assert some["link"] != restored(HUB, tab="error", text="Great.")["link"] != ""
+
+
+def test_an_example_in_a_link_is_the_example_whatever_the_task():
+    some = restored(HUB, example="news", task="question-answering")
+    assert some["text"] == some["settled"] == EXAMPLES["news"].text
+    assert some["served"] == (BUNDLED, "question-answering")  # so that it does not give way to the task's own
+
+
+def test_a_link_obeys_the_servers_limits():
+    with under_limits(Limits(100, 200)):
+        some = restored(HUB, text="a" * 101, m="201")
+    assert some["text"] == some["m"] == gr.skip()
+    assert some["note"] == (
+        "The link's text must have at most 100 characters. The link's m must be a whole number from 1 to 200."
     )
-    assert (tab, text, settled, example, step, note) == ("error", "Great.", "Great.", None, 2, "")
-    assert task["__type__"] == "update"
-    assert num_tokens == 4
-    assert slider["value"] == 4  # no more landmarks than tokens
-    assert slider["maximum"] == 16  # the page's own m until it has the 4; the bench then ends the range at the text
-
-
-def test_an_example_in_a_link_is_the_example(tiny_checkpoints):
-    restored = restore(tiny_checkpoints, "masked-lm", "A film.", 16, {"example": "news"})
-    assert restored[2] == EXAMPLES["news"].text
-    assert restored[4] == "news"

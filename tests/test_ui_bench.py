@@ -1,17 +1,19 @@
-"""The bench: examples, what handlers get, token counts, where m goes when the text changes."""
+"""The bench: examples, what handlers get, the choice of checkpoint."""
 
 import re
+from dataclasses import replace
 
 import gradio as gr
 import pytest
 
+from nystrom_demo.checkpoints import BUNDLED, Library
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.serving.limits import Limits, under_limits
 from nystrom_demo.ui import bench
-from nystrom_demo.ui.bench import TASK_LABELS, BenchValues, takes_bench
+from nystrom_demo.ui.bench import TASK_LABELS, BenchValues, TextSize, takes_bench
 from nystrom_demo.ui.examples import example_for, example_of, load_examples
 
-VALUES = ("A good film.", "masked-lm", 5, 6, False, "cpu")
+VALUES = ("A good film.", "masked-lm", 5, 6, False, "cpu", BUNDLED)
 
 
 @pytest.fixture(scope="module")
@@ -54,22 +56,25 @@ def test_zero_landmarks_are_exact_attention():
     [
         (0, None, "text must be a text, got None."),
         (0, "a" * 101, "text must have at most 100 characters, got 101."),
-        (1, "pickle", "checkpoint must be one of masked-lm, "),
+        (1, "pickle", "task must be one of masked-lm, "),
         (2, -1, "landmarks must be a whole number from 0 to 1000, got -1."),
         (2, float("nan"), "landmarks must be a whole number from 0 to 1000, got nan."),
         (3, 21, "pseudo-inverse steps must be a whole number from 0 to 20, got 21."),
         (4, "yes", "first estimate must be true or false, got 'yes'."),
+        (6, None, "checkpoint must be a text, got None."),
+        (6, ["a"], "checkpoint must be a text, got ['a']."),
+        (6, "a" * 201, "checkpoint must have at most 200 characters, got 201."),
     ],
 )
 def test_values_out_of_range_are_refused(place, value, said):
     values = [*VALUES]
     values[place] = value
-    with under_limits(Limits(100, 1_000)), pytest.raises(ValueError, match=re.escape(said)):
+    with under_limits(Limits(100 if place == 0 else 1_000, 1_000)), pytest.raises(ValueError, match=re.escape(said)):
         BenchValues(*values).checked()
 
 
 def test_a_device_that_is_not_there_is_refused(tiny_checkpoints):
-    values = BenchValues(*VALUES[:-1], "cuda")
+    values = BenchValues(*VALUES[:5], "cuda", BUNDLED)
     with pytest.raises(ValueError, match=r"device must be one of cpu, got 'cuda'\."):
         values.checkpoint(tiny_checkpoints)
 
@@ -91,36 +96,63 @@ def test_generators_stay_generators():
     assert list(takes_bench(fn)(*VALUES, 3)) == [0, 1, 2]
 
 
-def test_exact_at_the_end_of_the_slider_stays_at_the_end(tiny_checkpoints, examples):
-    arguments = (tiny_checkpoints, examples, "the cat sat on the mat", "masked-lm")
-    num_tokens, slider, example, _ = bench.measure(*arguments, 13, 13)
-    assert (num_tokens, slider["value"], example) == (8, 8, None)
-    assert slider["maximum"] == 13  # what the page holds until it has the 8 is not refused meanwhile
-    assert bench.end_range(tiny_checkpoints, "masked-lm", num_tokens)["maximum"] == 8
-
-
-def test_m_is_brought_within_a_shorter_text(tiny_checkpoints, examples):
-    _, slider, _, _ = bench.measure(tiny_checkpoints, examples, "the cat", "masked-lm", 7, 13)
-    assert slider["value"] == 4
-    _, slider, _, _ = bench.measure(tiny_checkpoints, examples, "the cat sat on the mat", "masked-lm", 3, 4)
-    assert slider["value"] == 3
-
-
 def test_a_head_brings_its_example_but_leaves_the_visitors_text(examples):
     assert bench.suit_head(examples, "question-answering", examples["review"].text)[0] == examples["passage"].text
     assert bench.suit_head(examples, "question-answering", "My own.") == ("My own.", "My own.")
 
 
 def test_quick_landmarks_never_pass_the_text():
-    assert bench.quick_landmarks(64, 11) == 11
-    assert bench.quick_landmarks(4, 11) == 4
-    assert bench.quick_landmarks(None, 11) == 11
+    size = TextSize(11, 100)
+    assert bench.quick_landmarks(64, size) == 11
+    assert bench.quick_landmarks(4, size) == 4
+    assert bench.quick_landmarks(None, size) == 11
+    assert bench.quick_landmarks(None, TextSize(220, 100)) == 100
+    assert bench.quick_landmarks(None, None) == gr.skip()  # a link's text is still to be counted
+
+
+def test_an_example_that_is_not_there_is_refused(examples):
+    with pytest.raises(ValueError, match="example must be one of "):
+        bench.load_example(examples, None)
 
 
 def test_the_readout_says_what_m_means():
-    assert bench.describe(22, 4, 100) == "<p><b>22</b> tokens, <b>4</b> landmarks: one for <b>5.5</b> tokens</p>"
-    assert "exactly" in bench.describe(22, 22, 100)
-    assert "in windows of 100" in bench.describe(220, 4, 100)
+    size = TextSize(22, 100)
+    assert bench.describe(size, 4) == "<p><b>22</b> tokens, <b>4</b> landmarks: one for <b>5.5</b> tokens</p>"
+    assert "exactly" in bench.describe(size, 22)
+    assert "in windows of 100" in bench.describe(TextSize(220, 100), 4)
+
+
+def built(library) -> bench.Bench:
+    with gr.Blocks():
+        return bench.build_bench(library)
+
+
+def test_a_choice_of_checkpoint_appears_only_where_there_is_one(tiny_checkpoints, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text("{}")
+    boxes = tiny_checkpoints.boxes
+    alone = built(tiny_checkpoints).source
+    assert (alone.visible, alone.value, alone.choices) == (False, BUNDLED, [(BUNDLED, BUNDLED)])
+    folders = built(Library(boxes, root=tmp_path)).source
+    assert (folders.visible, folders.allow_custom_value) == (True, False)
+    assert [value for _, value in folders.choices] == [BUNDLED, "mine"]
+    hub = built(Library(boxes, hub=True)).source
+    assert (hub.visible, hub.allow_custom_value) == (True, True)
+    assert "only safetensors" in hub.info
+
+
+def test_a_choice_of_device_appears_only_where_there_are_two(tiny_checkpoints):
+    box = tiny_checkpoints.boxes["cpu"]
+    assert not built(tiny_checkpoints).device.visible
+    device = built(Library({"cuda": box, "cpu": box})).device
+    assert (device.visible, device.value, [value for _, value in device.choices]) == (True, "cuda", ["cuda", "cpu"])
+
+
+def test_an_untrained_head_is_announced_in_words_and_a_trained_one_is_not(tiny_checkpoints):
+    checkpoint = tiny_checkpoints["token-classification"]
+    assert bench.new_head_notice(checkpoint) == ""
+    notice = bench.new_head_notice(replace(checkpoint, name="<b>mine", new_head=True))
+    assert "<b>&lt;b&gt;mine</b> has no head for “Entities”. A new, untrained one stands in for it" in notice
 
 
 def test_the_page_has_every_tab_and_publishes_seven_endpoints_only(tiny_checkpoints):
@@ -131,12 +163,3 @@ def test_the_page_has_every_tab_and_publishes_seven_endpoints_only(tiny_checkpoi
     assert labels == [tab.label for tab in TABS] == ["Learn", "Tasks", "Attention", "Error", "Time"]
     public = [fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"]
     assert public == ["fill_mask", "classify", "tag", "answer", "choose", "compare_attention", "time_attention"]
-
-
-def test_a_change_stamps_the_open_tab_only():
-    from nystrom_demo.ui.app import TABS, fingerprint, stamp
-
-    values = (*VALUES, 0, 0)
-    readout, *stamps = stamp(4096, *values, 7, "error", *(tab.id for tab in TABS))
-    assert "5</b> landmarks" in readout
-    assert stamps == [fingerprint(values) if tab.id == "error" else tab.id for tab in TABS]

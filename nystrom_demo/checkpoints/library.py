@@ -70,6 +70,10 @@ class Library(Mapping[str, Checkpoint]):
             return []
         return sorted(path.parent.name for path in self.root.glob("*/config.json") if path.parent.name != BUNDLED)
 
+    def offers(self, source: str) -> bool:
+        """Whether a visitor may ask for `source`; loading may still find a reason to refuse it."""
+        return source == BUNDLED or source in self.folders() or (self.hub and is_hub_id(source))
+
     def load(self, source: str, task: str, device: str | None = None) -> Checkpoint:
         """The checkpoint of `source` ("bundled", a folder under the root, a Hub id) under the head for `task`.
 

@@ -23,8 +23,12 @@ def memory_budget(settings: Settings, device: torch.device) -> int:
 
 
 def request_bytes(settings: Settings, device: torch.device) -> int:
-    """Bytes that one request may take, so that all workers at once stay within the budget."""
-    return memory_budget(settings, device) // settings.workers
+    """Bytes that one request may take, so that all workers at once stay within the budget.
+
+    Where visitors may name checkpoints, those that are kept have a share as large as one request's.
+    """
+    shares = settings.workers + bool(settings.hub or settings.checkpoint_root)
+    return memory_budget(settings, device) // shares
 
 
 def _available_ram() -> int | None:

@@ -12,7 +12,7 @@ from nystrom_demo import tasks
 from nystrom_demo.analysis import collect_layers
 from nystrom_demo.analysis import compare_attention as compare
 from nystrom_demo.benchmark import time_attention as measure
-from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.checkpoints import Library
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.serving.admission import admit_answer, admit_maps, admit_reading, admit_spectrum, timed_call_bytes
 from nystrom_demo.serving.limits import current_limits
@@ -28,7 +28,7 @@ SECONDS_A_POINT = 2.0
 class Endpoints:
     """The seven endpoints over one box of checkpoints, by task."""
 
-    def __init__(self, checkpoints: dict[str, Checkpoint]):
+    def __init__(self, checkpoints: Library):
         self.checkpoints = checkpoints
 
     def publish(self) -> None:

@@ -1,26 +1,26 @@
 """The page: header, bench and tabs, and the rule that a change of the bench refreshes the open tab only."""
 
 import functools
-import hashlib
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import gradio as gr
 
-from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.checkpoints import Library
 from nystrom_demo.figures.roles import css_variables
 from nystrom_demo.ui import attention_tab, error_tab, learn_tab, tasks_tab, time_tab
 from nystrom_demo.ui.api import Endpoints
-from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, build_bench, describe
+from nystrom_demo.ui.bench import Bench, Refresh, build_bench
+from nystrom_demo.ui.changes import fingerprint, select, wire_changes
+from nystrom_demo.ui.examples import load_examples
 from nystrom_demo.ui.share import Share, build_share, wire_share
 
 
 class Tab(NamedTuple):
     id: str
     label: str
-    build: Callable[[Bench, dict[str, Checkpoint]], Refresh]
+    build: Callable[[Bench, Library], Refresh]
 
 
 TABS = (
@@ -55,30 +55,31 @@ LOOK = {
 }
 
 
-def build_app(checkpoints: dict[str, Checkpoint]) -> gr.Blocks:
-    """The whole page over these checkpoints (by task; a second device's as "task@device"), ready to launch."""
+def build_app(library: Library) -> gr.Blocks:
+    """The whole page over these checkpoints, ready to launch."""
     with gr.Blocks(
         title="Nyström attention", analytics_enabled=False, delete_cache=(600, 3600), fill_width=True
     ) as app:
         gr.HTML(HEADER, elem_id="masthead")
         with gr.Row(elem_id="page", equal_height=False):
             with gr.Column(elem_id="bench", scale=0, min_width=300):
-                bench = build_bench(checkpoints)
+                bench = build_bench(library)
                 share = build_share()
             with gr.Column(elem_id="views", scale=1, min_width=320):
-                all_tabs, tabs, refreshes = _build_tabs(bench, checkpoints)
-        _wire(app, bench, share, checkpoints, all_tabs, tabs, refreshes)
-        Endpoints(checkpoints).publish()
+                bench.notice.render()
+                all_tabs, tabs, refreshes = _build_tabs(bench, library)
+        _wire(app, bench, share, library, all_tabs, tabs, refreshes)
+        Endpoints(library).publish()
     return app
 
 
-def _build_tabs(bench: Bench, checkpoints: dict[str, Checkpoint]) -> tuple[gr.Tabs, list[gr.Tab], list[Refresh]]:
+def _build_tabs(bench: Bench, library: Library) -> tuple[gr.Tabs, list[gr.Tab], list[Refresh]]:
     tabs, refreshes = [], []
     with gr.Tabs(selected=OPENING_TAB, elem_id="tabs") as all_tabs:
         for tab in TABS:
             with gr.Tab(tab.label, id=tab.id, elem_id=f"tab-{tab.id}") as view:
                 tabs.append(view)
-                refreshes.append(tab.build(bench, checkpoints))
+                refreshes.append(tab.build(bench, library))
     return all_tabs, tabs, refreshes
 
 
@@ -86,65 +87,52 @@ def _wire(
     app: gr.Blocks,
     bench: Bench,
     share: Share,
-    checkpoints: dict[str, Checkpoint],
+    library: Library,
     all_tabs: gr.Tabs,
     tabs: list[gr.Tab],
     refreshes: list[Refresh],
 ) -> None:
-    # A tab's stamp is the bench that it shows. Only the open tab's is brought up to date, and only a stamp that
-    # changed refreshes its tab, so that a tab reopened on the same bench computes nothing.
-    # Stamps are hidden text boxes, since a gr.State that changes outside the queue triggers nothing.
     open_tab = gr.State(OPENING_TAB)
-    first = fingerprint(tuple(component.value for component in (*bench.inputs, bench.layer, bench.head)))
-    stamps = [
-        gr.Textbox(
+    stamps = _build_stamps(bench)
+    restored = wire_share(app, share, bench, library, all_tabs, open_tab)
+    wire_changes(bench, library, load_examples(), open_tab, stamps, [restored.change])
+    app.load(None, js=FOLD_ON_PHONES, api_visibility="private")
+    for tab, view, refresh in zip(TABS, tabs, refreshes, strict=True):
+        view.select(
+            functools.partial(select, tab.id),
+            [*bench.inputs, bench.layer, bench.head],
+            [open_tab, stamps[tab.id]],
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+        _refresh_on_change(stamps[tab.id], refresh)
+
+
+def _build_stamps(bench: Bench) -> dict[str, gr.Textbox]:
+    """Each tab's stamp. Hidden text boxes, since a gr.State that changes outside the queue triggers nothing."""
+    first = fingerprint([component.value for component in (*bench.inputs, bench.layer, bench.head)])
+    return {
+        tab.id: gr.Textbox(
             first if tab.id == OPENING_TAB else "",  # the opening tab is built with what it shows
             visible="hidden",
             label=f"Stamp of {tab.label}",
             elem_id=f"stamp-{tab.id}",
         )
         for tab in TABS
-    ]
-    quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    max_tokens = next(iter(checkpoints.values())).max_tokens
-    stamping = (
-        functools.partial(stamp, max_tokens),
-        [*bench.inputs, bench.layer, bench.head, bench.num_tokens, open_tab, *stamps],
-        [bench.readout, *stamps],
+    }
+
+
+def _refresh_on_change(stamp: gr.Textbox, refresh: Refresh) -> None:
+    refreshed = stamp.change(
+        refresh.fn,
+        refresh.inputs,
+        refresh.outputs,
+        show_progress="minimal",
+        show_progress_on=refresh.busy,
+        api_visibility="private",
     )
-    gr.on([component.change for component in (bench.settled, *bench.inputs[1:])], *stamping, **quiet)
-    restored = wire_share(app, share, bench, checkpoints, all_tabs, open_tab)
-    restored.then(*stamping, **quiet)
-    app.load(None, js=FOLD_ON_PHONES, api_visibility="private")
-    for tab, view, mark, refresh in zip(TABS, tabs, stamps, refreshes, strict=True):
-        shown = [*bench.inputs, bench.layer, bench.head]
-        view.select(functools.partial(select, tab.id), shown, [open_tab, mark], **quiet)
-        refreshed = mark.change(
-            refresh.fn,
-            refresh.inputs,
-            refresh.outputs,
-            show_progress="minimal",
-            show_progress_on=refresh.busy,
-            api_visibility="private",
-        )
-        if refresh.then:
-            fn, inputs, outputs = refresh.then
-            later = refreshed.then(fn, inputs, outputs, show_progress="hidden", api_visibility="private")
-            mark.change(None, cancels=[later], api_visibility="private")  # what it shows would be out of date
-
-
-def stamp(max_tokens: int, *args: Any) -> tuple[Any, ...]:
-    """The readout, and the tabs' stamps with the open one's brought up to date."""
-    count = len(fields(BenchValues)) + 2  # layer and head
-    values, (num_tokens, open_tab, *stamps) = args[:count], args[count:]
-    readout = describe(num_tokens, BenchValues(*values[:-2]).num_landmarks, max_tokens)
-    return readout, *(fingerprint(values) if tab.id == open_tab else old for tab, old in zip(TABS, stamps, strict=True))
-
-
-def select(tab_id: str, *values: Any) -> tuple[str, str]:
-    """The tab now open and its stamp."""
-    return tab_id, fingerprint(values)
-
-
-def fingerprint(values: tuple[Any, ...]) -> str:
-    return hashlib.sha256(repr(values).encode("utf-8", "surrogatepass")).hexdigest()
+    if refresh.then:
+        fn, inputs, outputs = refresh.then
+        later = refreshed.then(fn, inputs, outputs, show_progress="hidden", api_visibility="private")
+        stamp.change(None, cancels=[later], api_visibility="private")  # what it shows would be out of date

@@ -2,6 +2,7 @@
 
 import functools
 import threading
+import weakref
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import torch
 
 from nystrom_demo.analysis import LayerInputs, collect_layers, head_errors
 from nystrom_demo.analysis.layers import landmarks_of
-from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.serving.admission import admit_maps, admit_reading
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
 from nystrom_demo.ui.viewer import (
@@ -46,7 +47,7 @@ class ReadText(NamedTuple):
 class TextReader:
     """Reads texts, and keeps the last few, so that another head or another m costs no pass through the model."""
 
-    def __init__(self, checkpoints: dict[str, Checkpoint], kept: int = KEPT_TEXTS):
+    def __init__(self, checkpoints: Library, kept: int = KEPT_TEXTS):
         self.checkpoints = checkpoints
         self.kept = kept
         self._read: OrderedDict[tuple, ReadText] = OrderedDict()
@@ -55,7 +56,8 @@ class TextReader:
     def read(self, values: BenchValues) -> ReadText:
         """The bench's text under exact attention. ValueError for one that is too long to show whole."""
         checkpoint = values.checkpoint(self.checkpoints)
-        key = (id(checkpoint.model.base_model), values.text)  # heads of one box share their trunk
+        # Heads of one box share their trunk. A reference, since a model's id may come again once it is forgotten.
+        key = (weakref.ref(checkpoint.model.base_model), values.text)
         with self._lock:
             if key in self._read:
                 self._read.move_to_end(key)
@@ -83,7 +85,7 @@ def read_text(checkpoint: Checkpoint, text: str) -> ReadText:
     return ReadText(collect_layers(checkpoint.model, input_ids), shown_tokens(checkpoint.tokenizer, text, encoding))
 
 
-def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
+def build(bench: Bench, checkpoints: Library) -> Refresh:
     """The mosaic of all heads and the viewer of the chosen one."""
     reader = TextReader(checkpoints)
     layer, head = bench.layer, bench.head

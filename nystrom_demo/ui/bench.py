@@ -1,6 +1,7 @@
-"""The bench: what all tabs share. Text, checkpoint, landmarks, the pseudo-inverse's settings, device.
+"""The bench: what all tabs share. Text, task, landmarks, the pseudo-inverse's settings, device, checkpoint.
 
-Handlers get the bench as plain values in the order of `BenchValues`; `takes_bench` packs them.
+Handlers get the bench as plain values in the order of `BenchValues`; `takes_bench` packs them. What a change of the
+bench leads to is in `changes`.
 """
 
 import functools
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from nystrom_demo.attention import PINV_ITERATIONS
-from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.checkpoints import BUNDLED, Checkpoint, Library
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.serving.limits import current_limits
 from nystrom_demo.serving.validation import check_choice, check_integer, check_switch, check_text
@@ -30,6 +31,7 @@ FIRST_TASK = "sequence-classification"
 DEFAULT_LANDMARKS = 16
 QUICK_LANDMARKS = (4, 16, 64)
 MAX_PINV_ITERATIONS = 20
+MAX_SOURCE_CHARS = 200  # of a checkpoint's name; a Hub id has at most 193
 
 # Typing is over when no key came for 0.4 s; until then the settled text stays what it was.
 WAIT_FOR_PAUSE = """async (typed, settled) => {
@@ -41,7 +43,10 @@ WAIT_FOR_PAUSE = """async (typed, settled) => {
 
 @dataclass(frozen=True)
 class BenchValues:
-    """The bench's state as a handler gets it. `num_landmarks` 0 means exact attention."""
+    """The bench's state as a handler gets it. `num_landmarks` 0 means exact attention.
+
+    source: where the checkpoint comes from, "bundled", a folder of the server's, or a Hub id.
+    """
 
     text: str
     task: str
@@ -49,6 +54,7 @@ class BenchValues:
     pinv_iterations: int
     inv_coeff_init_option: bool
     device: str
+    source: str = BUNDLED
 
     def settings(self) -> AttentionSettings:
         """The chosen landmark attention, or exact attention at 0 landmarks."""
@@ -56,24 +62,37 @@ class BenchValues:
             return EXACT
         return AttentionSettings("nystrom", self.num_landmarks, self.pinv_iterations, self.inv_coeff_init_option)
 
-    def checkpoint(self, checkpoints: dict[str, Checkpoint]) -> Checkpoint:
-        """The chosen head's checkpoint on the chosen device. ValueError where there is none."""
-        devices = {checkpoint.device.type for checkpoint in checkpoints.values()}
-        check_choice("device", self.device, sorted(devices))
-        main = checkpoints[self.task]
-        return main if main.device.type == self.device else checkpoints[f"{self.task}@{self.device}"]
+    def checkpoint(self, library: Library) -> Checkpoint:
+        """The chosen checkpoint under the chosen head on the chosen device; a CheckpointError says why there is none.
+
+        Loads it where nobody asked for it lately, so only what runs behind the gate may call this.
+        """
+        return library.load(self.source, self.task, self.device)
 
     def checked(self) -> "BenchValues":
         """The same with every value of its type and in its range. ValueError, in one sentence, for one that is not."""
         limits = current_limits()
         return BenchValues(
             check_text("text", self.text, limits.text_chars, empty=True),
-            check_choice("checkpoint", self.task, list(TASK_LABELS)),
+            check_choice("task", self.task, list(TASK_LABELS)),
             check_integer("landmarks", self.num_landmarks, 0, limits.text_tokens),
             check_integer("pseudo-inverse steps", self.pinv_iterations, 0, MAX_PINV_ITERATIONS),
             check_switch("first estimate", self.inv_coeff_init_option),
             self.device,
+            check_text("checkpoint", self.source, MAX_SOURCE_CHARS),
         )
+
+
+class TextSize(NamedTuple):
+    """Tokens of the bench's text, special ones included, and the most that the chosen model reads at once."""
+
+    num_tokens: int
+    max_tokens: int
+
+    @property
+    def seen(self) -> int:
+        """The tokens that attend to each other, at which m is exact."""
+        return max(1, min(self))
 
 
 class Bench(NamedTuple):
@@ -85,10 +104,13 @@ class Bench(NamedTuple):
     pinv_iterations: gr.Slider
     inv_coeff_init_option: gr.Radio
     device: gr.Dropdown
+    source: gr.Dropdown
     settled: gr.Textbox  # the text once typing has paused
     example: gr.Radio
     readout: gr.HTML
-    num_tokens: gr.State
+    notice: gr.HTML  # what has to be said about the checkpoint; rendered above the tabs
+    size: gr.State  # TextSize; None while m is a link's, not the visitor's choice for a text that was counted
+    served: gr.State  # (source, task) of the checkpoint that last answered
     layer: gr.Number  # the head that the Attention and Error tabs look at, from 0; hidden
     head: gr.Number
     tour_step: gr.Number  # of the Learn tab, from 0; hidden
@@ -132,16 +154,14 @@ def takes_bench(fn: Callable) -> Callable:
     return call
 
 
-def build_bench(checkpoints: dict[str, Checkpoint]) -> Bench:
-    """The bench, inside the current layout, its own events wired: examples, token count, quick landmarks."""
+def build_bench(library: Library) -> Bench:
+    """The bench, inside the current layout, with the events that stay within it: typing, examples, quick landmarks."""
     examples = load_examples()
-    first = example_for(FIRST_TASK, examples)
-    num_tokens = count_tokens(checkpoints[FIRST_TASK], first.text)
-    readout = gr.HTML(
-        describe(num_tokens, DEFAULT_LANDMARKS, checkpoints[FIRST_TASK].max_tokens), elem_id="bench-readout"
-    )
+    first, checkpoint = example_for(FIRST_TASK, examples), library[FIRST_TASK]
+    size = TextSize(count_tokens(checkpoint, first.text), checkpoint.max_tokens)
+    readout = gr.HTML(describe(size, DEFAULT_LANDMARKS), elem_id="bench-readout")
     slider = gr.Slider(
-        1, num_tokens, DEFAULT_LANDMARKS, step=1, label="Landmarks m", elem_id="bench-landmarks", buttons=[]
+        1, size.seen, DEFAULT_LANDMARKS, step=1, label="Landmarks m", elem_id="bench-landmarks", buttons=[]
     )
     with gr.Row(elem_id="bench-quick"):
         quick = tuple(
@@ -158,24 +178,48 @@ def build_bench(checkpoints: dict[str, Checkpoint]) -> Bench:
         text = gr.Textbox(first.text, label="Text", lines=7, max_lines=9, elem_id="bench-text")
         settled = gr.Textbox(first.text, visible="hidden", label="Settled text", elem_id="bench-settled")
     with gr.Accordion("Checkpoint and pseudo-inverse", open=True, elem_id="bench-model-section"):
-        task, iterations, estimate, device = _build_model_section(checkpoints)
+        source = _build_source(library)
+        task, iterations, estimate, device = _build_model_section(library)
     layer, head = (
         gr.Number(0, precision=0, visible="hidden", label=name, elem_id=f"attention-{name}")
         for name in ("layer", "head")
     )
-    tour_step = gr.Number(0, precision=0, visible="hidden", label="Step of the tour", elem_id="learn-step")
-    shared = (text, task, slider, iterations, estimate, device)
-    bench = Bench(*shared, settled, example, readout, gr.State(num_tokens), layer, head, tour_step, quick)
-    _wire(bench, checkpoints, examples)
+    notice = gr.HTML("", visible=False, render=False, elem_id="bench-notice")
+    bench = Bench(
+        *(text, task, slider, iterations, estimate, device, source),
+        *(settled, example, readout, notice, gr.State(size), gr.State((BUNDLED, FIRST_TASK)), layer, head),
+        gr.Number(0, precision=0, visible="hidden", label="Step of the tour", elem_id="learn-step"),
+        quick,
+    )
+    _wire(bench, examples)
     return bench
 
 
-def _build_model_section(checkpoints: dict[str, Checkpoint]) -> tuple[gr.Dropdown, gr.Slider, gr.Radio, gr.Dropdown]:
+def _build_source(library: Library) -> gr.Dropdown:
+    """The choice of checkpoint; shown only where there is one."""
+    hub = "A Hub id such as owner/name may be typed here; only safetensors are read, and no code."
+    return gr.Dropdown(
+        source_choices(library),
+        value=BUNDLED,
+        label="Checkpoint",
+        info=hub if library.hub else None,
+        allow_custom_value=library.hub,  # gradio then checks nothing; the library does
+        visible=library.hub or bool(library.folders()),
+        elem_id="bench-source",
+    )
+
+
+def source_choices(library: Library) -> list[str]:
+    """What the choice of checkpoint lists now."""
+    return [BUNDLED, *library.folders()]
+
+
+def _build_model_section(library: Library) -> tuple[gr.Dropdown, gr.Slider, gr.Radio, gr.Dropdown]:
     task = gr.Dropdown(
         [(label, task) for task, label in TASK_LABELS.items()],
         value=FIRST_TASK,
-        label="Checkpoint",
-        info=_checkpoint_line(checkpoints[FIRST_TASK]),
+        label="Task",
+        info=checkpoint_line(library[FIRST_TASK]),
         elem_id="bench-task",
     )
     iterations = gr.Slider(
@@ -193,12 +237,12 @@ def _build_model_section(checkpoints: dict[str, Checkpoint]) -> tuple[gr.Dropdow
         label="First estimate scaled by the norms of",
         elem_id="bench-first-estimate",
     )
-    devices = list(dict.fromkeys(checkpoint.device.type for checkpoint in checkpoints.values()))
+    devices = library.devices
     device = gr.Dropdown(devices, value=devices[0], label="Device", visible=len(devices) > 1, elem_id="bench-device")
     return task, iterations, estimate, device
 
 
-def _wire(bench: Bench, checkpoints: dict[str, Checkpoint], examples: dict[str, Example]) -> None:
+def _wire(bench: Bench, examples: dict[str, Example]) -> None:
     private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     # change, not input, which a gr.Textbox leaves out for pasting and for the delete key
     bench.text.change(
@@ -212,29 +256,14 @@ def _wire(bench: Bench, checkpoints: dict[str, Checkpoint], examples: dict[str, 
     bench.example.input(
         functools.partial(load_example, examples), bench.example, [bench.text, bench.settled], **private
     )
-    bench.task.input(
-        functools.partial(suit_head, examples),
-        [bench.task, bench.text],
-        [bench.text, bench.settled],
-        **private,
-    )
-    measured = gr.on(
-        [bench.settled.change, bench.task.change],
-        functools.partial(measure, checkpoints, examples),
-        [bench.text, bench.task, bench.num_landmarks, bench.num_tokens],
-        [bench.num_tokens, bench.num_landmarks, bench.example, bench.task],
-        **private,
-    )
-    measured.then(
-        functools.partial(end_range, checkpoints), [bench.task, bench.num_tokens], bench.num_landmarks, **private
-    )
     for button, m in zip(bench.quick, (*QUICK_LANDMARKS, None), strict=True):
-        button.click(functools.partial(quick_landmarks, m), bench.num_tokens, bench.num_landmarks, **private)
+        button.click(functools.partial(quick_landmarks, m), bench.size, bench.num_landmarks, **private)
 
 
 def load_example(examples: dict[str, Example], name: str) -> tuple[str, str]:
     """The text of the example picked, for the text box and for the settled text."""
-    return examples[name].text, examples[name].text
+    example = examples[check_choice("example", name, list(examples))]
+    return example.text, example.text
 
 
 def suit_head(examples: dict[str, Example], task: str, text: str) -> tuple[str, str]:
@@ -243,39 +272,11 @@ def suit_head(examples: dict[str, Example], task: str, text: str) -> tuple[str, 
     return text, text
 
 
-def measure(
-    checkpoints: dict[str, Checkpoint],
-    examples: dict[str, Example],
-    text: str,
-    task: str,
-    num_landmarks: int,
-    old_num_tokens: int,
-) -> tuple[Any, ...]:
-    """Token count, slider, example and checkpoint line for a new text; m at its end (exact) stays there."""
-    checkpoint = checkpoints[check_choice("checkpoint", task, list(TASK_LABELS))]
-    text = check_text("text", text, current_limits().text_chars, empty=True)
-    counted = count_tokens(checkpoint, text)
-    num_tokens = min(counted, checkpoint.max_tokens)
-    m = num_tokens if num_landmarks >= old_num_tokens else min(num_landmarks, num_tokens)
-    example = example_of(text, examples)
-    return (
-        counted,
-        # The page sends the old m until this reaches it, so the range ends no lower yet: see `end_range`.
-        gr.update(maximum=max(num_tokens, num_landmarks), value=m),
-        example.name if example else None,
-        gr.update(info=_checkpoint_line(checkpoint)),
-    )
-
-
-def end_range(checkpoints: dict[str, Checkpoint], task: str, num_tokens: int) -> Any:
-    """The slider's end at the text's length, once the page holds an m within it."""
-    checkpoint = checkpoints[check_choice("checkpoint", task, list(TASK_LABELS))]
-    return gr.update(maximum=min(num_tokens, checkpoint.max_tokens))
-
-
-def quick_landmarks(m: int | None, num_tokens: int) -> int:
+def quick_landmarks(m: int | None, size: TextSize | None) -> Any:
     """m, or the number of tokens where m is None (exact) or larger than it."""
-    return num_tokens if m is None else min(m, num_tokens)
+    if size is None:
+        return gr.skip()
+    return size.seen if m is None else min(m, size.seen)
 
 
 def count_tokens(checkpoint: Checkpoint, text: str) -> int:
@@ -283,16 +284,26 @@ def count_tokens(checkpoint: Checkpoint, text: str) -> int:
     return len(checkpoint.tokenizer(text, verbose=False)["input_ids"])
 
 
-def describe(num_tokens: int, num_landmarks: int, max_tokens: int) -> str:
+def describe(size: TextSize, num_landmarks: int) -> str:
     """What m means for this text, as markup of our own numbers."""
-    seen = min(num_tokens, max_tokens)
-    windows = f" in windows of {max_tokens:,}" if num_tokens > max_tokens else ""
-    facts = f"<b>{num_tokens:,}</b> tokens{windows}"
-    if not num_landmarks or num_landmarks >= seen:
+    windows = f" in windows of {size.max_tokens:,}" if size.num_tokens > size.max_tokens else ""
+    facts = f"<b>{size.num_tokens:,}</b> tokens{windows}"
+    if not num_landmarks or num_landmarks >= size.seen:
         return f"<p>{facts}, attended <b>exactly</b></p>"
-    return f"<p>{facts}, <b>{num_landmarks:,}</b> landmarks: one for <b>{seen / num_landmarks:.3g}</b> tokens</p>"
+    return f"<p>{facts}, <b>{num_landmarks:,}</b> landmarks: one for <b>{size.seen / num_landmarks:.3g}</b> tokens</p>"
 
 
-def _checkpoint_line(checkpoint: Checkpoint) -> str:
-    line = f"{html.escape(checkpoint.name)}, {checkpoint.num_parameters / 1e6:.3g} million parameters"
-    return line + ", its head is new and untrained" if checkpoint.new_head else line
+def checkpoint_line(checkpoint: Checkpoint) -> str:
+    """Name and size, as markup."""
+    return f"{html.escape(checkpoint.name)}, {checkpoint.num_parameters / 1e6:.3g} million parameters"
+
+
+def new_head_notice(checkpoint: Checkpoint) -> str:
+    """What has to be said where a checkpoint brings no head for the task, as markup; else nothing."""
+    if not checkpoint.new_head:
+        return ""
+    return (
+        f'<p role="status"><b>{html.escape(checkpoint.name)}</b> has no head for '
+        f"“{TASK_LABELS[checkpoint.task]}”. A new, untrained one stands in for it: its answers are random. The "
+        "attention is the checkpoint’s own.</p>"
+    )

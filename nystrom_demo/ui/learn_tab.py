@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from nystrom_demo import snippets
-from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.checkpoints import Library
 from nystrom_demo.lessons import PICTURES, Case, Controls, load_lessons, load_references
 from nystrom_demo.serving.validation import check_integer, check_number, check_switch
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
@@ -34,7 +34,7 @@ class TourControls(NamedTuple):
     sharpness: gr.Slider
 
 
-def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
+def build(bench: Bench, checkpoints: Library) -> Refresh:
     """The tour: its text on the left, its picture on the right."""
     with gr.Row(elem_id="learn", equal_height=False):
         with gr.Column(scale=4, min_width=320):
@@ -69,7 +69,7 @@ def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
     return Refresh(fn, inputs, outputs)
 
 
-def _build_controls(checkpoints: dict[str, Checkpoint]) -> TourControls:
+def _build_controls(checkpoints: Library) -> TourControls:
     config = next(iter(checkpoints.values())).model.config
     start = Controls()
     slider = functools.partial(gr.Slider, step=1, min_width=180, buttons=[])
@@ -107,7 +107,7 @@ def nearest_step(index: Any) -> int:
     return min(max(int(index), 0), last) if isinstance(index, int | float) and index == index else 0
 
 
-def show_step(checkpoints: dict[str, Checkpoint], values: BenchValues, index: int, *controls: Any) -> tuple[Any, ...]:
+def show_step(checkpoints: Library, values: BenchValues, index: int, *controls: Any) -> tuple[Any, ...]:
     """(text, picture, code, the controls) of one step on the bench's text. `controls` are `Controls`' values."""
     index = nearest_step(index)
     lesson = load_lessons()[index]
@@ -115,8 +115,11 @@ def show_step(checkpoints: dict[str, Checkpoint], values: BenchValues, index: in
     visible = [gr.update(visible=name in shown) for name in TourControls._fields]
     try:
         case = make_case(checkpoints, values, *controls)
+        config = case.checkpoint.model.config
+        sizes = zip(HEAD_CONTROLS, (config.num_hidden_layers, config.num_attention_heads), strict=True)
         visible[:2] = (
-            gr.update(visible=name in shown, value=getattr(case.controls, name) + 1) for name in HEAD_CONTROLS
+            gr.update(visible=name in shown, value=getattr(case.controls, name) + 1, maximum=max(size, 2))
+            for name, size in sizes
         )
         scene = PICTURES[lesson.name](case)
     except ValueError as error:
@@ -124,7 +127,7 @@ def show_step(checkpoints: dict[str, Checkpoint], values: BenchValues, index: in
     return text_payload(index, scene), picture_payload(index, scene), snippets.for_lesson(lesson, case), *visible
 
 
-def make_case(checkpoints: dict[str, Checkpoint], values: BenchValues, *controls: Any) -> Case:
+def make_case(checkpoints: Library, values: BenchValues, *controls: Any) -> Case:
     """What the picture is computed from; layer and head are brought within the model's."""
     checkpoint = values.checkpoint(checkpoints)
     config = checkpoint.model.config
@@ -141,9 +144,5 @@ def make_case(checkpoints: dict[str, Checkpoint], values: BenchValues, *controls
             padding=check_integer("padding", padding, 0, 100),
             sharpness=check_number("sharpness", sharpness, 0, 15),
         ),
-        {
-            task: checkpoints.get(f"{task}@{values.device}", checkpoints[task])
-            for task in checkpoints
-            if "@" not in task
-        },
+        checkpoints.boxes[values.device],
     )

@@ -1,10 +1,11 @@
 """A view as a link and back: plain query parameters, nothing kept on the server.
 
-Parameters: tab, task, example or text, m, steps, estimate (own or heads), layer and head (from 1, as the page counts),
-cell (row,column of the pinned cell, read by the viewer itself), step (of the tour, from 1). What a link leaves out
-stays as it is; what it says wrong is refused in a sentence.
+Parameters: tab, task, checkpoint (a folder of the server's or a Hub id), example or text, m, steps, estimate (own or
+heads), layer and head (from 1, as the page counts), cell (row,column of the pinned cell, read by the viewer itself),
+step (of the tour, from 1). What a link leaves out stays as it is; what it says wrong is refused in a sentence.
 """
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ from urllib.parse import quote, urlencode
 
 import gradio as gr
 
-from nystrom_demo.checkpoints import TASKS, Checkpoint
+from nystrom_demo.checkpoints import BUNDLED, TASKS, Library
 from nystrom_demo.lessons import load_lessons
+from nystrom_demo.serving.limits import current_limits
 from nystrom_demo.serving.validation import Refusal, check_choice, check_integer, check_text
-from nystrom_demo.ui.bench import MAX_PINV_ITERATIONS, Bench, count_tokens
+from nystrom_demo.ui.bench import MAX_PINV_ITERATIONS, MAX_SOURCE_CHARS, Bench, source_choices
+from nystrom_demo.ui.changes import fingerprint, slide
 from nystrom_demo.ui.examples import Example, example_of, load_examples
 
 LINK_TEXT = 4_000  # characters of a text as a link writes it; longer addresses are cut by mail and chat programs
@@ -47,6 +50,7 @@ class ViewState:
 
     tab: str | None = None
     task: str | None = None
+    source: str | None = None
     example: str | None = None
     text: str | None = None
     num_landmarks: int | None = None
@@ -77,44 +81,30 @@ def build_share() -> Share:
 
 
 def wire_share(
-    app: gr.Blocks,
-    share: Share,
-    bench: Bench,
-    checkpoints: dict[str, Checkpoint],
-    tabs: gr.Tabs,
-    open_tab: gr.State,
-) -> gr.events.Dependency:
-    """Copying and restoring. Returns the event that restores on load, for what must follow it."""
+    app: gr.Blocks, share: Share, bench: Bench, library: Library, tabs: gr.Tabs, open_tab: gr.State
+) -> gr.Textbox:
+    """Copying and restoring. Returns a hidden component that changes when a link was restored, to bring its tab up."""
     private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     cell = gr.Textbox("", visible="hidden", label="Pinned cell", elem_id="share-cell")
-    shown = [open_tab, bench.task, bench.text, *bench.inputs[2:5], bench.layer, bench.head, bench.tour_step, cell]
+    shown = [open_tab, bench.task, bench.source, bench.text, *bench.inputs[2:5]]
+    shown += [bench.layer, bench.head, bench.tour_step, cell]
     copied = share.button.click(copy_link, shown, [share.link, share.note], js=TAKE_CELL, **private)
     copied.then(None, [share.link, share.note], [share.link, share.note], js=COPY, api_visibility="private")
     link_tab = gr.Textbox("", visible="hidden", label="Tab of the link", elem_id="share-tab")
+    link = gr.Textbox("", visible="hidden", label="Stamp of the link", elem_id="share-stamp")
     restored = [
-        link_tab,
-        bench.task,
-        bench.text,
-        bench.settled,
-        bench.example,
-        bench.num_tokens,
-        bench.num_landmarks,
-        bench.pinv_iterations,
-        bench.inv_coeff_init_option,
-        bench.layer,
-        bench.head,
-        bench.tour_step,
-        share.note,
+        *(link, link_tab, open_tab, bench.served, bench.size, bench.task, bench.source, bench.text, bench.settled),
+        *(bench.num_landmarks, bench.pinv_iterations, bench.inv_coeff_init_option),
+        *(bench.layer, bench.head, bench.tour_step, share.note),
     ]
-    defaults = (bench.task.value, bench.text.value, bench.num_landmarks.value)
 
     def restore_link(request: gr.Request) -> tuple[Any, ...]:  # gradio finds a request by a function's own hints
-        return restore(checkpoints, *defaults, dict(request.query_params))
+        return restore(library, bench.num_landmarks.value, dict(request.query_params))
 
     loaded = app.load(restore_link, None, restored, **private)
-    # The tab opens when all else is in place: its own event then fills it, as when a visitor opens it.
+    # The tab opens when all else is in place, with the stamp that it then has.
     loaded.then(lambda tab: gr.update(selected=tab) if tab else gr.skip(), link_tab, tabs, **private)
-    return loaded
+    return link
 
 
 def query_of(state: ViewState, examples: Mapping[str, Example]) -> tuple[str, str]:
@@ -122,6 +112,7 @@ def query_of(state: ViewState, examples: Mapping[str, Example]) -> tuple[str, st
     text = state.text or ""
     example = example_of(text, dict(examples))
     written: dict[str, Any] = {"tab": state.tab, "task": state.task}
+    written["checkpoint"] = None if state.source == BUNDLED else state.source
     note = ""
     if example is not None:
         written["example"] = example.name
@@ -141,14 +132,15 @@ def query_of(state: ViewState, examples: Mapping[str, Example]) -> tuple[str, st
     return "?" + urlencode({k: v for k, v in written.items() if v is not None}, safe=",", quote_via=quote), note
 
 
-def parse(query: Mapping[str, str], examples: Mapping[str, Example]) -> tuple[ViewState, list[str]]:
+def parse(query: Mapping[str, str], examples: Mapping[str, Example], library: Library) -> tuple[ViewState, list[str]]:
     """What a link asks for, and a sentence for each parameter that makes no sense. Parameters not ours are let be."""
     readers: dict[str, tuple[str, Callable[[str], Any]]] = {
         "tab": ("tab", lambda x: check_choice("tab", x, TABS)),
         "task": ("task", lambda x: check_choice("task", x, TASKS)),
+        "checkpoint": ("source", functools.partial(_read_source, library)),
         "example": ("example", lambda x: check_choice("example", x, list(examples))),
         "text": ("text", _read_text),
-        "m": ("num_landmarks", lambda x: _read_integer("m", x, 1, 1_000_000)),
+        "m": ("num_landmarks", lambda x: _read_integer("m", x, 1, current_limits().text_tokens)),
         "steps": ("pinv_iterations", lambda x: _read_integer("steps", x, 0, MAX_PINV_ITERATIONS)),
         "estimate": ("inv_coeff_init_option", lambda x: ESTIMATES[check_choice("estimate", x, list(ESTIMATES))]),
         "layer": ("layer", lambda x: _read_integer("layer", x, 1, 1_000) - 1),
@@ -171,6 +163,7 @@ def parse(query: Mapping[str, str], examples: Mapping[str, Example]) -> tuple[Vi
 def copy_link(
     tab: str,
     task: str,
+    source: str,
     text: str,
     num_landmarks: int,
     pinv_iterations: int,
@@ -183,36 +176,36 @@ def copy_link(
     """The link's query for its text box, which it makes visible, and the note beside it."""
     pinned = _read_cell(cell) if cell else None
     state = ViewState(
-        tab, task, None, text, num_landmarks, pinv_iterations, inv_coeff_init_option, layer, head, pinned, step
+        *(tab, task, source, None, text, num_landmarks, pinv_iterations, inv_coeff_init_option),
+        *(layer, head, pinned, step),
     )
     query, note = query_of(state, load_examples())
     return gr.update(value=query, visible=True), note
 
 
-def restore(
-    checkpoints: dict[str, Checkpoint], task: str, text: str, num_landmarks: int, query: Mapping[str, str]
-) -> tuple[Any, ...]:
-    """Every component that a link sets; what the link leaves out is skipped. task, text and m are the page's own."""
+def restore(library: Library, held: int, query: Mapping[str, str]) -> tuple[Any, ...]:
+    """Every component that a link sets; what the link leaves out is skipped. held: the m that the page holds.
+
+    Nothing is counted or loaded here: the change of the link's stamp leads to that, as any change of the bench does.
+    """
     examples = load_examples()
-    state, refusals = parse(query, examples)
+    state, refusals = parse(query, examples, library)
     note = " ".join(refusals)
+    sources = gr.update(choices=source_choices(library))  # those of now, not of the server's start
     if state == ViewState():
-        return (*(gr.skip(),) * 12, note)
-    new_text = examples[state.example].text if state.example else state.text
-    checkpoint = checkpoints[state.task or task]
-    num_tokens = count_tokens(checkpoint, text if new_text is None else new_text)
-    most = max(min(num_tokens, checkpoint.max_tokens), 1)
-    m = min(num_landmarks if state.num_landmarks is None else state.num_landmarks, most)
-    example = example_of(new_text, examples) if new_text is not None else None
+        return *(gr.skip(),) * 6, sources, *(gr.skip(),) * 8, note
+    text, m = examples[state.example].text if state.example else state.text, state.num_landmarks
     return (
+        fingerprint([repr(state)]),
         _or_skip(state.tab),
+        _or_skip(state.tab),
+        (BUNDLED, state.task) if state.task else gr.skip(),  # what stays where the link's checkpoint is refused
+        gr.skip() if m is None else None,
         _or_skip(state.task),
-        _or_skip(new_text),
-        _or_skip(new_text),
-        gr.skip() if new_text is None else (example.name if example else None),
-        num_tokens,
-        # The page may still send its first m: the bench lowers the range's end once the page holds the new one.
-        gr.update(maximum=max(most, num_landmarks), value=m),
+        gr.update(choices=source_choices(library), value=state.source) if state.source else sources,
+        _or_skip(text),
+        _or_skip(text),
+        gr.skip() if m is None else slide(m, held, m),
         *(_or_skip(getattr(state, name)) for name in ("pinv_iterations", "inv_coeff_init_option", "layer", "head")),
         _or_skip(state.step),
         note,
@@ -239,7 +232,14 @@ def _read_cell(text: str) -> tuple[int, int]:
 
 
 def _read_text(text: str) -> str:
-    check_text("text", text, LINK_TEXT)
+    check_text("text", text, min(LINK_TEXT, current_limits().text_chars))
     if len(quote(text)) > LINK_TEXT:
         raise Refusal(f"text must take at most {LINK_TEXT:,} characters, got {len(quote(text)):,}.")
+    return text
+
+
+def _read_source(library: Library, text: str) -> str:
+    check_text("checkpoint", text, MAX_SOURCE_CHARS)
+    if not library.offers(text):
+        raise Refusal("checkpoint is not among those that this server offers.")
     return text

@@ -1,0 +1,151 @@
+"""What a change of the bench leads to: checkpoint loaded, text counted, m brought within it, the open tab refreshed.
+
+A tab's stamp says which bench the tab shows. Only the open tab's is brought up to date, and only a stamp that changed
+refreshes its tab, so that other tabs compute nothing, nor does one that is reopened on the same bench.
+"""
+
+import functools
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, fields, replace
+from typing import Any
+
+import gradio as gr
+
+from nystrom_demo.checkpoints import BUNDLED, Checkpoint, CheckpointError, Library
+from nystrom_demo.serving.validation import check_choice
+from nystrom_demo.ui.bench import (
+    Bench,
+    BenchValues,
+    TextSize,
+    checkpoint_line,
+    count_tokens,
+    describe,
+    new_head_notice,
+    suit_head,
+)
+from nystrom_demo.ui.examples import Example, example_of
+
+VALUES = len(fields(BenchValues))
+
+
+def wire_changes(
+    bench: Bench,
+    library: Library,
+    examples: dict[str, Example],
+    open_tab: gr.State,
+    stamps: dict[str, gr.Textbox],
+    also: Sequence[Callable],
+) -> None:
+    """The bench's changes and those of `also` (events of other components) bring the open tab's stamp up to date."""
+    quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    shown = [*bench.inputs, bench.layer, bench.head]
+    # Behind the gate, since it may have to load a checkpoint.
+    settled = gr.on(
+        [*(each.change for each in (bench.settled, bench.task, bench.device, bench.source)), *also],
+        functools.partial(settle, library, examples, tuple(stamps)),
+        [*shown, bench.size, bench.served, open_tab, *stamps.values()],
+        [
+            *(bench.text, bench.settled, bench.task, bench.source, bench.num_landmarks, bench.example),
+            *(bench.size, bench.served, bench.notice, bench.readout, *stamps.values()),
+        ],
+        trigger_mode="always_last",
+        show_progress="minimal",
+        show_progress_on=bench.source,
+        api_visibility="private",
+    )
+    settled.then(end_range, bench.size, bench.num_landmarks, **quiet)
+    gr.on(
+        [each.change for each in (bench.num_landmarks, bench.pinv_iterations, bench.inv_coeff_init_option)],
+        functools.partial(stamp, tuple(stamps)),
+        [*shown, bench.size, open_tab, *stamps.values()],
+        [bench.readout, *stamps.values()],
+        **quiet,
+    )
+
+
+def settle(library: Library, examples: dict[str, Example], tabs: Sequence[str], *args: Any) -> tuple[Any, ...]:
+    """The bench after another text, task, device or checkpoint, with the open tab's stamp; see `wire_changes`.
+
+    A checkpoint that is refused is said in a sentence, and the one that served before stays.
+    """
+    values, (layer, head, size, served, open_tab, *old) = BenchValues(*args[:VALUES]).checked(), args[VALUES:]
+    values, checkpoint, reverted = _with_checkpoint(library, values, served)
+    task_changed = values.task != served[1]
+    text = suit_head(examples, values.task, values.text)[0] if task_changed else values.text
+    new = TextSize(count_tokens(checkpoint, text), checkpoint.max_tokens)
+    m = landmarks_for(values.num_landmarks, size, new)
+    settled = replace(values, text=text, num_landmarks=m)
+    example, notice = example_of(text, examples), new_head_notice(checkpoint)
+    text_update = gr.skip() if text == values.text else text
+    return (
+        text_update,
+        text_update,
+        gr.update(info=checkpoint_line(checkpoint), **({"value": values.task} if reverted else {})),
+        values.source if reverted else gr.skip(),
+        slide(m, values.num_landmarks, new.seen),
+        example.name if example else None,
+        new,
+        (values.source, values.task),
+        gr.update(value=notice, visible=bool(notice)),
+        describe(new, m),
+        *_stamps(fingerprint((*astuple(settled), layer, head)), tabs, open_tab, old),
+    )
+
+
+def _with_checkpoint(
+    library: Library, values: BenchValues, served: tuple[str, str]
+) -> tuple[BenchValues, Checkpoint, bool]:
+    """(values, their checkpoint, whether another one than asked for): what is refused gives way to what served last."""
+    check_choice("device", values.device, library.devices)
+    for tried, (source, task) in enumerate([(values.source, values.task), served, (BUNDLED, values.task)]):
+        try:
+            checkpoint = library.load(source, task, values.device)
+        except CheckpointError as refusal:
+            gr.Warning(str(refusal))
+        else:
+            return replace(values, source=source, task=task), checkpoint, tried > 0
+    raise CheckpointError("No checkpoint answers here.")
+
+
+def landmarks_for(num_landmarks: int, old: TextSize | None, new: TextSize) -> int:
+    """m for another text: exact stays exact, any other m stays as far as the text goes. old None: m is a link's."""
+    at_the_end = old is not None and num_landmarks >= old.seen
+    return new.seen if at_the_end else min(max(num_landmarks, 1), new.seen)
+
+
+def slide(m: int, held: int, end: int) -> Any:
+    """The slider brought to m of `end`.
+
+    The page sends the m that it holds until this reaches it, and gradio refuses what lies outside the range, so the
+    range ends no lower than that yet: see `end_range`. An m that stays is not sent: the visitor may have moved on.
+    """
+    moved = {} if m == held else {"value": m}
+    return gr.update(maximum=max(end, m, held), **moved)
+
+
+def end_range(size: TextSize | None) -> Any:
+    """The slider's end at the text's length, once the page holds an m within it."""
+    return gr.skip() if size is None else gr.update(maximum=size.seen)
+
+
+def stamp(tabs: Sequence[str], *args: Any) -> tuple[Any, ...]:
+    """The readout, and the tabs' stamps with the open one's brought up to date."""
+    shown, (size, open_tab, *old) = args[: VALUES + 2], args[VALUES + 2 :]  # with layer and head
+    readout = gr.skip() if size is None else describe(size, BenchValues(*shown[:VALUES]).checked().num_landmarks)
+    return readout, *_stamps(fingerprint(shown), tabs, open_tab, old)
+
+
+def select(tab: str, *shown: Any) -> tuple[str, str]:
+    """The tab now open and its stamp."""
+    return tab, fingerprint(shown)
+
+
+def fingerprint(shown: Sequence[Any]) -> str:
+    """A stamp for the bench's values with layer and head. A page may send 16 as 16.0."""
+    plain = [int(value) if isinstance(value, float) and value.is_integer() else value for value in shown]
+    return hashlib.sha256(repr(plain).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _stamps(new: str, tabs: Sequence[str], open_tab: str, old: Sequence[str]) -> list[str]:
+    return [new if tab == open_tab else stamp for tab, stamp in zip(tabs, old, strict=True)]

@@ -18,10 +18,10 @@ from nystrom_demo.lessons import (
     load_lessons,
     load_references,
     lookup_pattern,
-    practice,
     read_lesson,
 )
 from nystrom_demo.lessons.formula import inline, parse_formula, spoken, symbols, terms
+from nystrom_demo.lessons.pictures import cost
 from nystrom_demo.lessons.scene import Matrix, pool
 from nystrom_demo.ui.examples import load_examples
 
@@ -38,7 +38,7 @@ HEAD = Controls(1, 2)
 @pytest.fixture(autouse=True)
 def short_measurements(monkeypatch):
     """The picture of costs measures the text's own length alone."""
-    monkeypatch.setattr(practice, "TIMED_LENGTHS", ())
+    monkeypatch.setattr(cost, "TIMED_LENGTHS", ())
 
 
 @pytest.fixture

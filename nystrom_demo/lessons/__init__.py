@@ -6,7 +6,7 @@ Predict, Because and Code; `read_lesson` says what each looks like. `references.
 
 from nystrom_demo.lessons.case import Case, Controls
 from nystrom_demo.lessons.pictures import PICTURES
-from nystrom_demo.lessons.practice import lookup_pattern
+from nystrom_demo.lessons.pictures.lookup import lookup_pattern
 from nystrom_demo.lessons.reader import (
     MAX_WORDS,
     Lesson,

@@ -1,15 +1,16 @@
 """What a live picture is computed from: one head of one layer on the reader's text, and the settings chosen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 
 import torch
 
 from nystrom_demo.analysis import HeadFactors, LayerInputs, Maps, attention_maps, collect_layers, head_factors
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import AttentionSettings
-from nystrom_demo.lessons.scene import count
+from nystrom_demo.lessons.scene import Block, Reading, Scene, count
 
 MAX_TOKENS = 512  # maps are n × n: enough to see, and quick to compute
 
@@ -34,7 +35,8 @@ class Controls:
 class Case:
     """One head on one text. ValueError, in one sentence, where text, layer, head or m do not fit the model.
 
-    `checkpoints` are the five heads by task, for the step that asks whether answers change.
+    checkpoints: the five heads by task, for the step that asks whether answers change. budget_bytes: what a timed call
+    may hold, for the step on cost.
     """
 
     checkpoint: Checkpoint
@@ -42,6 +44,7 @@ class Case:
     settings: AttentionSettings
     controls: Controls = Controls()
     checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)
+    budget_bytes: int = 2**30
 
     @cached_property
     def ids(self) -> torch.Tensor:
@@ -121,9 +124,23 @@ class Case:
     @cached_property
     def segments(self) -> tuple[tuple[int, int], ...]:
         """(first, last) token of each landmark."""
-        lengths = torch.bincount(self.factors.segments, minlength=self.m)
-        ends = lengths.cumsum(0)
-        return tuple(zip((ends - lengths).tolist(), (ends - 1).tolist(), strict=True))
+        return segment_ends(torch.bincount(self.factors.segments, minlength=self.m).tolist())
+
+    def scene(
+        self,
+        rows: tuple[tuple[Block, ...], ...],
+        readings: Sequence[Reading],
+        summary: str,
+        outcome: str,
+        facts: dict[str, str],
+    ) -> Scene:
+        """A picture whose axes count this case's words and landmarks."""
+        return Scene(rows, tuple(readings), summary, outcome, facts, self.words, self.segments, self.note)
+
+
+def segment_ends(lengths: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """(first, last) token of consecutive segments."""
+    return tuple((stop - length, stop - 1) for length, stop in zip(lengths, accumulate(lengths), strict=True))
 
 
 def relative_error(approximate: torch.Tensor, exact: torch.Tensor) -> float:

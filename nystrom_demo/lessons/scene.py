@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+TOKENS, LANDMARKS, CHANNELS = "token", "landmark", "channel"  # what rows and columns count
 MAX_CELLS = 112  # a side of a drawn matrix: beyond it cells are means of neighbouring entries, and say so
 SMALL_CELLS = 46
 BELOW_SCALE_END = 0.995
@@ -19,8 +20,9 @@ BELOW_SCALE_END = 0.995
 class Matrix:
     """A matrix drawn as cells. `scale`: "weights" from zero up, "signed" centred on zero.
 
-    axes: what rows and columns count ("token", "landmark", "channel", …). limit: the value at the scale's end;
-    `scale_end` unless told, so that two matrices can share one scale. small: one of many beside each other.
+    axes: what rows and columns count (TOKENS, LANDMARKS, …), first: the first row's and column's number. limit: the
+    value at the scale's end; `scale_end` unless told, so that two matrices can share one scale. small: one of many
+    beside each other.
     """
 
     key: str
@@ -32,6 +34,7 @@ class Matrix:
     limit: float | None = None
     small: bool = False
     secret: bool = False
+    first: tuple[int, int] = (1, 1)
 
     def as_json(self) -> dict:
         values = self.values.detach().float().cpu()
@@ -46,6 +49,7 @@ class Matrix:
             "drawn": list(drawn.shape),
             "pooled": pooled,
             "axes": list(self.axes),
+            "first": list(self.first),
             "scale": self.scale,
             "limit": limit or 1.0,
             "clipped": float(values.abs().max()) > 1.001 * limit,
@@ -68,14 +72,13 @@ class Sign:
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a chart; None in `y` leaves a gap. dots draws points without a line, dashed a broken line."""
+    """One line of a chart; None in `y` leaves a gap."""
 
     key: str
     role: str
     name: str
     y: Sequence[float | None]
     dashed: bool = False
-    dots: bool = False
 
 
 @dataclass(frozen=True)

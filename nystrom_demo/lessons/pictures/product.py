@@ -1,0 +1,51 @@
+"""Landmark attention put together, beside exact attention, and its error against m."""
+
+import pandas as pd
+
+from nystrom_demo.analysis import error_against_landmarks, landmark_ladder
+from nystrom_demo.lessons.case import Case
+from nystrom_demo.lessons.pictures.landmarks import product_blocks
+from nystrom_demo.lessons.scene import TOKENS, Block, Chart, Curve, Matrix, Reading, Scene, count, percent, scale_end
+
+
+def together(case: Case) -> Scene:
+    """The product beside the exact matrix, their difference, and the error against m above its floor."""
+    m = case.m
+    ladder = sorted({*landmark_ladder(case.n), m})
+    table = error_against_landmarks(case.inputs, case.head, ladder, case.landmark_settings)
+    here = table[table.num_landmarks == m].iloc[0]
+    error, best = float(here.frobenius), float(here.best_frobenius)
+    readings = (
+        Reading("landmarks m", m),
+        Reading("error of landmarks", error, ".4f", secret=True),
+        Reading("least error of rank m", best, ".4f", secret=True),
+    )
+    ratio = error / best if best else 1.0
+    outcome = "near" if ratio <= 1.25 else "double" if ratio <= 2 else "far"
+    facts = {"m": count(m), "error": percent(error), "best": percent(best), "ratio": f"{ratio:.2f}"}
+    summary = (
+        f"With {count(m)} landmarks the relative error is {percent(error)}; no matrix of that rank has less than "
+        f"{percent(best)}."
+    )
+    rows = (product_blocks(case), _comparison(case), (error_chart(table, m, ("difference", "best_rank")),))
+    return case.scene(rows, readings, summary, outcome, facts)
+
+
+def _comparison(case: Case) -> tuple[Block, ...]:
+    maps, top = case.maps, scale_end(case.maps.exact)
+    return (
+        Matrix("exact", "exact", "S", maps.exact, (TOKENS, TOKENS), limit=top),
+        Matrix("landmark", "landmark", "Ŝ", maps.landmark, (TOKENS, TOKENS), limit=top),
+        Matrix("difference", "difference", "Ŝ − S", maps.difference, (TOKENS, TOKENS), "signed", secret=True),
+    )
+
+
+def error_chart(table: pd.DataFrame, mark: int, keys: tuple[str, str]) -> Chart:
+    """The error of landmarks and of the best matrix of rank m, whose curves have these keys; after the prediction."""
+    landmark, best = keys
+    curves = (
+        Curve(landmark, "landmark", "landmarks", table.frobenius.tolist()),
+        Curve(best, "best_rank", "best of rank m", table.best_frobenius.tolist()),
+    )
+    ladder = table.num_landmarks.tolist()
+    return Chart("error against m", ladder, "landmarks m", "relative error", curves, log_x=True, mark=mark, secret=True)

@@ -47,11 +47,12 @@ FOLD_ON_PHONES = """() => {
   for (const button of document.querySelectorAll('#bench button.label-wrap')) button.click();
 }"""
 
+STYLES = ("page", "controls", "bench", "answers", "figures")
 # What `launch` is told about looks; all else about launching is serving's.
 LOOK = {
     "theme": gr.themes.Base(primary_hue="blue", secondary_hue="blue", neutral_hue="zinc", **FONTS),
     "css": css_variables(),
-    "css_paths": [ASSETS / "app.css"],
+    "css_paths": [ASSETS / "css" / f"{part}.css" for part in STYLES],
 }
 
 

@@ -131,7 +131,7 @@ def test_restoring_sets_what_the_link_names_and_skips_the_rest():
     assert (some["text"], some["settled"]) == ("Great.", "Great.")
     assert some["source"]["value"] == "owner/name"
     assert some["task"] == some["layer"] == some["served"] == gr.skip()
-    assert (some["m"]["value"], some["m"]["maximum"], some["size"]) == (900, 900, None)  # still to be counted
+    assert (some["m"]["value"], some["m"]["maximum"], some["size"]) == (900, 900, 900)  # still to be counted
     assert some["link"] != restored(HUB, tab="error", text="Great.")["link"] != ""
 
 

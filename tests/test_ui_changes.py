@@ -11,7 +11,7 @@ from nystrom_demo.checkpoints import BUNDLED, Library
 from nystrom_demo.tasks import fill_mask
 from nystrom_demo.ui import changes
 from nystrom_demo.ui.bench import TASK_LABELS, TextSize
-from nystrom_demo.ui.changes import end_range, fingerprint, landmarks_for, select, settle, slide, stamp
+from nystrom_demo.ui.changes import end_range, fingerprint, landmarks_for, settle, slide, stamp
 from nystrom_demo.ui.examples import example_for, load_examples
 
 EXAMPLES = load_examples()
@@ -32,16 +32,12 @@ class Settled(NamedTuple):
     size: TextSize
     served: tuple[str, str]
     notice: dict
-    readout: str
-    learn: str
-    tasks: str
-    error: str
 
 
 def settle_on(library, text=TEXT, task="masked-lm", m=3, source=BUNDLED, size=LONGER, served=None):
     values = (text, task, m, 6, False, "cpu", source)
     served = (BUNDLED, task) if served is None else served
-    return Settled(*settle(library, EXAMPLES, TABS, *values, 0, 0, size, served, "tasks", *TABS))
+    return Settled(*settle(library, EXAMPLES, *values, size, served))
 
 
 @pytest.fixture
@@ -72,8 +68,8 @@ def offered(tiny_checkpoints, tmp_path) -> Library:
         (0, TextSize(13, 100), 1),
         (6, TextSize(6, 100), 8),  # exact on a longer text too
         (100, TextSize(500, 100), 8),
-        (6, None, 6),  # a link's m is no end of a range
-        (900, None, 8),
+        (16, 6, 6),  # a link's m, which the page does not hold yet
+        (16, 900, 8),
     ],
 )
 def test_m_stays_as_far_as_the_text_goes_and_exact_stays_exact(m, old, m_after):
@@ -86,24 +82,14 @@ def test_the_range_holds_what_the_page_still_sends_until_it_has_the_new_m():
     assert slide(3, 3, 8) == gr.update(maximum=8)  # an m that stays is not sent, for the visitor may have moved on
     assert end_range(TextSize(8, 100)) == gr.update(maximum=8)
     assert end_range(TextSize(800, 100)) == gr.update(maximum=100)
-    assert end_range(None) == gr.skip()
+    assert end_range(16) == gr.skip()
 
 
-def test_a_text_is_counted_and_the_open_tab_stamped_with_the_m_that_it_gets(tiny_checkpoints):
+def test_a_text_is_counted_and_m_brought_within_it(tiny_checkpoints):
     after = settle_on(tiny_checkpoints, m=13)
     assert (after.size, after.example, after.slider["value"]) == (TextSize(8, 4096), None, 8)
-    assert after.readout == "<p><b>8</b> tokens, attended <b>exactly</b></p>"
-    assert (after.learn, after.error) == ("learn", "error")
-    assert after.tasks == fingerprint((TEXT, "masked-lm", 8, 6, False, "cpu", BUNDLED, 0, 0))
     assert after.text == after.settled == after.source == gr.skip()
     assert after.notice["visible"] is False
-
-
-def test_settling_again_changes_no_stamp(tiny_checkpoints):
-    first, again = (
-        settle_on(tiny_checkpoints, m=m, size=size) for m, size in ((13, TextSize(13, 9)), (8, TextSize(8, 9)))
-    )
-    assert first.tasks == again.tasks
 
 
 @pytest.mark.parametrize("task", TASK_LABELS)
@@ -112,7 +98,6 @@ def test_another_task_brings_its_own_example_in_the_same_step(task, tiny_checkpo
     example = example_for(task, EXAMPLES)
     after = settle_on(tiny_checkpoints, example_for(other, EXAMPLES).text, task, served=(BUNDLED, other))
     assert (after.text, after.settled, after.example) == (example.text, example.text, example.name)
-    assert after.tasks == fingerprint((example.text, task, 3, 6, False, "cpu", BUNDLED, 0, 0))
     own = settle_on(tiny_checkpoints, TEXT, task, served=(BUNDLED, other))
     assert own.text == gr.skip()  # a visitor's text stays
     link = settle_on(tiny_checkpoints, EXAMPLES["dialogue"].text, task, served=(BUNDLED, task))
@@ -143,7 +128,6 @@ def test_a_refused_checkpoint_is_said_in_a_sentence_and_the_last_one_stays_bit_f
     after = settle_on(offered, source=source, served=("mine", "masked-lm"))
     assert warnings == [said]
     assert (after.source, after.task["value"], after.served) == ("mine", "masked-lm", ("mine", "masked-lm"))
-    assert after.tasks == settle_on(offered, source="mine").tasks  # so that the page refreshes nothing
     assert fill_mask(offered.load("mine", "masked-lm"), "the [MASK] sat") == before
 
 
@@ -156,17 +140,17 @@ def test_where_the_last_one_is_gone_too_the_bundled_one_answers(offered, warning
 def test_a_device_that_is_not_there_is_refused(tiny_checkpoints, warnings):
     values = (TEXT, "masked-lm", 3, 6, False, "cuda", BUNDLED)
     with pytest.raises(ValueError, match=r"^device must be one of cpu, got 'cuda'\.$"):
-        settle(tiny_checkpoints, EXAMPLES, TABS, *values, 0, 0, None, (BUNDLED, "masked-lm"), "tasks", *TABS)
+        settle(tiny_checkpoints, EXAMPLES, *values, LONGER, (BUNDLED, "masked-lm"))
     assert warnings == []
 
 
 def test_a_change_stamps_the_open_tab_only():
     shown = (TEXT, "masked-lm", 5, 6, False, "cpu", BUNDLED, 0, 0)
-    readout, *stamps = stamp(TABS, *shown, TextSize(7, 4096), "error", *TABS)
+    readout, *stamps = stamp(TABS, *shown, TextSize(7, 4096), "error")
     assert "5</b> landmarks" in readout
-    assert stamps == ["learn", "tasks", fingerprint(shown)]
-    assert select("error", *shown) == ("error", fingerprint(shown))
-    assert stamp(TABS, *shown, None, "error", *TABS)[0] == gr.skip()  # a link's text is still to be counted
+    assert stamps == [gr.skip(), gr.skip(), fingerprint(shown)]
+    assert stamp(TABS, *shown, TextSize(7, 4096), "none")[1:] == (gr.skip(),) * 3
+    assert stamp(TABS, *shown, 16, "error")[0] == gr.skip()  # a link's text is still to be counted
 
 
 def test_a_whole_number_has_one_stamp_however_it_is_sent():

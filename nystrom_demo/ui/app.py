@@ -1,6 +1,5 @@
 """The page: header, bench and tabs, and the rule that a change of the bench refreshes the open tab only."""
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from nystrom_demo.figures.roles import css_variables
 from nystrom_demo.ui import attention_tab, error_tab, learn_tab, tasks_tab, time_tab
 from nystrom_demo.ui.api import Endpoints
 from nystrom_demo.ui.bench import Bench, Refresh, build_bench
-from nystrom_demo.ui.changes import fingerprint, select, wire_changes
+from nystrom_demo.ui.changes import fingerprint, wire_changes
 from nystrom_demo.ui.examples import load_examples
 from nystrom_demo.ui.share import Share, build_share, wire_share
 
@@ -93,20 +92,13 @@ def _wire(
     tabs: list[gr.Tab],
     refreshes: list[Refresh],
 ) -> None:
-    open_tab = gr.State(OPENING_TAB)
+    open_tab = gr.Textbox(OPENING_TAB, visible="hidden", label="Open tab", elem_id="open-tab")
     stamps = _build_stamps(bench)
     restored = wire_share(app, share, bench, library, all_tabs, open_tab)
     wire_changes(bench, library, load_examples(), open_tab, stamps, [restored.change])
     app.load(None, js=FOLD_ON_PHONES, api_visibility="private")
     for tab, view, refresh in zip(TABS, tabs, refreshes, strict=True):
-        view.select(
-            functools.partial(select, tab.id),
-            [*bench.inputs, bench.layer, bench.head],
-            [open_tab, stamps[tab.id]],
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
-        )
+        view.select(None, None, open_tab, js=f"() => '{tab.id}'", api_visibility="private")
         _refresh_on_change(stamps[tab.id], refresh)
 
 

@@ -109,7 +109,7 @@ class Bench(NamedTuple):
     example: gr.Radio
     readout: gr.HTML
     notice: gr.HTML  # what has to be said about the checkpoint; rendered above the tabs
-    size: gr.State  # TextSize; None while m is a link's, not the visitor's choice for a text that was counted
+    size: gr.State  # TextSize; the m of a link until its text was counted
     served: gr.State  # (source, task) of the checkpoint that last answered
     layer: gr.Number  # the head that the Attention and Error tabs look at, from 0; hidden
     head: gr.Number
@@ -272,9 +272,9 @@ def suit_head(examples: dict[str, Example], task: str, text: str) -> tuple[str, 
     return text, text
 
 
-def quick_landmarks(m: int | None, size: TextSize | None) -> Any:
+def quick_landmarks(m: int | None, size: TextSize | int) -> Any:
     """m, or the number of tokens where m is None (exact) or larger than it."""
-    if size is None:
+    if isinstance(size, int):
         return gr.skip()
     return size.seen if m is None else min(m, size.seen)
 

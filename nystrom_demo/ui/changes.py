@@ -6,8 +6,9 @@ refreshes its tab, so that other tabs compute nothing, nor does one that is reop
 
 import functools
 import hashlib
+import html
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import gradio as gr
@@ -33,21 +34,23 @@ def wire_changes(
     bench: Bench,
     library: Library,
     examples: dict[str, Example],
-    open_tab: gr.State,
+    open_tab: gr.Textbox,
     stamps: dict[str, gr.Textbox],
     also: Sequence[Callable],
 ) -> None:
-    """The bench's changes and those of `also` (events of other components) bring the open tab's stamp up to date."""
+    """The bench's changes and those of `also` (events of other components) bring the open tab's stamp up to date.
+
+    open_tab: a text box, set by the page itself, so that two answers that pass each other leave it right.
+    """
     quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    shown = [*bench.inputs, bench.layer, bench.head]
     # Behind the gate, since it may have to load a checkpoint.
     settled = gr.on(
         [*(each.change for each in (bench.settled, bench.task, bench.device, bench.source)), *also],
-        functools.partial(settle, library, examples, tuple(stamps)),
-        [*shown, bench.size, bench.served, open_tab, *stamps.values()],
+        functools.partial(settle, library, examples),
+        [*bench.inputs, bench.size, bench.served],
         [
             *(bench.text, bench.settled, bench.task, bench.source, bench.num_landmarks, bench.example),
-            *(bench.size, bench.served, bench.notice, bench.readout, *stamps.values()),
+            *(bench.size, bench.served, bench.notice),
         ],
         trigger_mode="always_last",
         show_progress="minimal",
@@ -55,27 +58,27 @@ def wire_changes(
         api_visibility="private",
     )
     settled.then(end_range, bench.size, bench.num_landmarks, **quiet)
-    gr.on(
-        [each.change for each in (bench.num_landmarks, bench.pinv_iterations, bench.inv_coeff_init_option)],
+    stamping = (
         functools.partial(stamp, tuple(stamps)),
-        [*shown, bench.size, open_tab, *stamps.values()],
+        [*bench.inputs, bench.layer, bench.head, bench.size, open_tab],
         [bench.readout, *stamps.values()],
-        **quiet,
     )
+    settled.success(*stamping, **quiet)  # with the tab that is open by then
+    others = (bench.num_landmarks, bench.pinv_iterations, bench.inv_coeff_init_option, open_tab)
+    gr.on([each.change for each in others], *stamping, trigger_mode="always_last", **quiet)
 
 
-def settle(library: Library, examples: dict[str, Example], tabs: Sequence[str], *args: Any) -> tuple[Any, ...]:
-    """The bench after another text, task, device or checkpoint, with the open tab's stamp; see `wire_changes`.
+def settle(library: Library, examples: dict[str, Example], *args: Any) -> tuple[Any, ...]:
+    """The bench after another text, task, device or checkpoint, in the order of `wire_changes`.
 
     A checkpoint that is refused is said in a sentence, and the one that served before stays.
     """
-    values, (layer, head, size, served, open_tab, *old) = BenchValues(*args[:VALUES]).checked(), args[VALUES:]
+    values, (size, served) = BenchValues(*args[:VALUES]).checked(), args[VALUES:]
     values, checkpoint, reverted = _with_checkpoint(library, values, served)
     task_changed = values.task != served[1]
     text = suit_head(examples, values.task, values.text)[0] if task_changed else values.text
     new = TextSize(count_tokens(checkpoint, text), checkpoint.max_tokens)
     m = landmarks_for(values.num_landmarks, size, new)
-    settled = replace(values, text=text, num_landmarks=m)
     example, notice = example_of(text, examples), new_head_notice(checkpoint)
     text_update = gr.skip() if text == values.text else text
     return (
@@ -88,8 +91,6 @@ def settle(library: Library, examples: dict[str, Example], tabs: Sequence[str], 
         new,
         (values.source, values.task),
         gr.update(value=notice, visible=bool(notice)),
-        describe(new, m),
-        *_stamps(fingerprint((*astuple(settled), layer, head)), tabs, open_tab, old),
     )
 
 
@@ -102,16 +103,20 @@ def _with_checkpoint(
         try:
             checkpoint = library.load(source, task, values.device)
         except CheckpointError as refusal:
-            gr.Warning(str(refusal))
+            gr.Warning(html.escape(str(refusal), quote=False))  # it draws markup, if only what it holds to be harmless
         else:
             return replace(values, source=source, task=task), checkpoint, tried > 0
     raise CheckpointError("No checkpoint answers here.")
 
 
-def landmarks_for(num_landmarks: int, old: TextSize | None, new: TextSize) -> int:
-    """m for another text: exact stays exact, any other m stays as far as the text goes. old None: m is a link's."""
-    at_the_end = old is not None and num_landmarks >= old.seen
-    return new.seen if at_the_end else min(max(num_landmarks, 1), new.seen)
+def landmarks_for(num_landmarks: int, old: TextSize | int, new: TextSize) -> int:
+    """m for another text: exact stays exact, any other m stays as far as the text goes.
+
+    old: the text before, or the m of a link, which the page may not hold yet.
+    """
+    if isinstance(old, int):
+        return min(old, new.seen)
+    return new.seen if num_landmarks >= old.seen else min(max(num_landmarks, 1), new.seen)
 
 
 def slide(m: int, held: int, end: int) -> Any:
@@ -124,28 +129,21 @@ def slide(m: int, held: int, end: int) -> Any:
     return gr.update(maximum=max(end, m, held), **moved)
 
 
-def end_range(size: TextSize | None) -> Any:
+def end_range(size: TextSize | int) -> Any:
     """The slider's end at the text's length, once the page holds an m within it."""
-    return gr.skip() if size is None else gr.update(maximum=size.seen)
+    return gr.skip() if isinstance(size, int) else gr.update(maximum=size.seen)
 
 
 def stamp(tabs: Sequence[str], *args: Any) -> tuple[Any, ...]:
-    """The readout, and the tabs' stamps with the open one's brought up to date."""
-    shown, (size, open_tab, *old) = args[: VALUES + 2], args[VALUES + 2 :]  # with layer and head
-    readout = gr.skip() if size is None else describe(size, BenchValues(*shown[:VALUES]).checked().num_landmarks)
-    return readout, *_stamps(fingerprint(shown), tabs, open_tab, old)
-
-
-def select(tab: str, *shown: Any) -> tuple[str, str]:
-    """The tab now open and its stamp."""
-    return tab, fingerprint(shown)
+    """The readout, and the open tab's stamp brought up to date."""
+    shown, (size, open_tab) = args[: VALUES + 2], args[VALUES + 2 :]  # with layer and head
+    readout = (
+        gr.skip() if isinstance(size, int) else describe(size, BenchValues(*shown[:VALUES]).checked().num_landmarks)
+    )
+    return readout, *(fingerprint(shown) if tab == open_tab else gr.skip() for tab in tabs)
 
 
 def fingerprint(shown: Sequence[Any]) -> str:
     """A stamp for the bench's values with layer and head. A page may send 16 as 16.0."""
     plain = [int(value) if isinstance(value, float) and value.is_integer() else value for value in shown]
     return hashlib.sha256(repr(plain).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _stamps(new: str, tabs: Sequence[str], open_tab: str, old: Sequence[str]) -> list[str]:
-    return [new if tab == open_tab else stamp for tab, stamp in zip(tabs, old, strict=True)]

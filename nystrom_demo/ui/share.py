@@ -81,7 +81,7 @@ def build_share() -> Share:
 
 
 def wire_share(
-    app: gr.Blocks, share: Share, bench: Bench, library: Library, tabs: gr.Tabs, open_tab: gr.State
+    app: gr.Blocks, share: Share, bench: Bench, library: Library, tabs: gr.Tabs, open_tab: gr.Textbox
 ) -> gr.Textbox:
     """Copying and restoring. Returns a hidden component that changes when a link was restored, to bring its tab up."""
     private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -200,7 +200,7 @@ def restore(library: Library, held: int, query: Mapping[str, str]) -> tuple[Any,
         _or_skip(state.tab),
         _or_skip(state.tab),
         (BUNDLED, state.task) if state.task else gr.skip(),  # what stays where the link's checkpoint is refused
-        gr.skip() if m is None else None,
+        _or_skip(m),
         _or_skip(state.task),
         gr.update(choices=source_choices(library), value=state.source) if state.source else sources,
         _or_skip(text),

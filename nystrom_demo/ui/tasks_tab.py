@@ -13,7 +13,7 @@ import gradio as gr
 import pandas as pd
 import torch
 
-from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.config import EXACT
 from nystrom_demo.figures.answers import answer_curve
 from nystrom_demo.serving.admission import admit_answer
@@ -77,7 +77,7 @@ class Inputs(NamedTuple):
     with_passage: gr.Checkbox
 
 
-def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
+def build(bench: Bench, checkpoints: Library) -> Refresh:
     """The tab's components and its own events."""
     examples = load_examples()
     head = gr.Radio(
@@ -139,15 +139,17 @@ def _build_inputs(example: Example) -> tuple[Inputs, list[gr.Column]]:
         return Inputs(masks, question, choices_question, options, with_passage), [asking, choosing]
 
 
-def _wire_own(
-    refresh: Refresh, inputs: Inputs, board: gr.HTML, checkpoints: dict[str, Checkpoint], bench: Bench
-) -> None:
+def _wire_own(refresh: Refresh, inputs: Inputs, board: gr.HTML, checkpoints: Library, bench: Bench) -> None:
     """The events of the tab's own inputs: each asks again."""
 
-    def clicked(text: str, task: str, masks: Masks, event: gr.EventData) -> Masks:  # gradio reads this signature
-        return toggle_mask(checkpoints[task], text, masks, event.index)
+    def clicked(
+        text: str, task: str, source: str, device: str, masks: Masks, event: gr.EventData
+    ) -> Masks:  # gradio reads this signature
+        return toggle_mask(checkpoints.load(source, task, device), text, masks, event.index)
 
-    toggled = board.mask(clicked, [bench.text, bench.task, inputs.masks], inputs.masks, **QUIET)
+    # Behind the gate, since a checkpoint may have to be loaded.
+    chosen = [bench.text, bench.task, bench.source, bench.device, inputs.masks]
+    toggled = board.mask(clicked, chosen, inputs.masks, show_progress="hidden", api_visibility="private")
     triggers = [
         inputs.question.submit,
         inputs.question.blur,
@@ -195,7 +197,7 @@ def toggle_mask(checkpoint: Checkpoint, text: str, masks: Masks, index: int) -> 
 
 
 def show(
-    checkpoints: dict[str, Checkpoint], examples: dict[str, Example], values: BenchValues, known: Sweep, *asked: Any
+    checkpoints: Library, examples: dict[str, Example], values: BenchValues, known: Sweep, *asked: Any
 ) -> tuple[Any, ...]:
     """The masks that hold for this text, the board, the answers side by side; cost and curve of other inputs go."""
     checkpoint, asked = values.checkpoint(checkpoints), Asked(*asked).checked()
@@ -219,7 +221,7 @@ def show(
 
 def sweep_key(values: BenchValues, inputs: tuple[Any, ...]) -> str:
     """What a curve over m depends on."""
-    return repr((values.task, values.device, values.settings().pinv_options(), inputs))
+    return repr((values.source, values.task, values.device, values.settings().pinv_options(), inputs))
 
 
 def what_is_missing(checkpoint: Checkpoint, values: BenchValues, asked: Asked) -> str | None:
@@ -277,9 +279,7 @@ def landmark_title(values: BenchValues, reader: Reader) -> str:
     return f"{values.num_landmarks:,} landmark{'s' if values.num_landmarks > 1 else ''}"
 
 
-def measure(
-    checkpoints: dict[str, Checkpoint], values: BenchValues, known: Sweep, *asked: Any
-) -> Iterator[tuple[Any, Any, Any]]:
+def measure(checkpoints: Library, values: BenchValues, known: Sweep, *asked: Any) -> Iterator[tuple[Any, Any, Any]]:
     """First the latency of both, then the curve over m, point by point unless it is known already."""
     checkpoint, asked = values.checkpoint(checkpoints), Asked(*asked).checked()
     if what_is_missing(checkpoint, values, asked):

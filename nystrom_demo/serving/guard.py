@@ -14,6 +14,7 @@ from nystrom_demo.serving.bodies import TOKEN, check_call, check_cancel, check_r
 from nystrom_demo.serving.edge import client_of
 from nystrom_demo.serving.health import Readiness
 from nystrom_demo.serving.log import client_tag, log, trace_of
+from nystrom_demo.serving.pages import UNREAD_QUEUES, forget_unread
 from nystrom_demo.serving.settings import LOOPBACK, Settings
 from nystrom_demo.serving.validation import Refusal
 
@@ -89,6 +90,7 @@ class Guard:
         if session and sum(event.session_hash == session for event in events) >= settings.queue_per_session:
             limit = settings.queue_per_session
             raise _Denied(503, f"This page has {limit} requests waiting; wait for their answers.")
+        forget_unread(self.demo._queue, session, UNREAD_QUEUES * settings.queue)
 
     def _client_of_event(self, event: Any) -> str:
         request = event.request

@@ -18,10 +18,14 @@ from nystrom_demo.serving.health import Readiness
 from nystrom_demo.serving.limits import Limits
 from nystrom_demo.serving.log import log, start_logging
 from nystrom_demo.serving.memory import request_bytes
+from nystrom_demo.serving.pages import use_pages
 from nystrom_demo.serving.settings import Settings
 
 SPACE_THREADS = 2
 GRACE_SECONDS = 8.0
+# Longer than a proxy (nginx: 60 s) or a client keeps an idle connection, so that it is they who close it: a request
+# that is sent while the server closes is lost. uvicorn's own 5 s are soon over on a busy machine.
+KEEP_ALIVE_SECONDS = 75
 
 
 def choose_device(settings: Settings) -> torch.device:
@@ -45,8 +49,10 @@ def launch_arguments(demo: gr.Blocks, settings: Settings, readiness: Readiness |
     All requests leave gradio's queue at once, since the gate's line is the fair one; the guard bounds their number.
     """
     demo.queue(max_size=settings.queue, default_concurrency_limit=None, api_open=False)
-    # Gradio would tabulate its last 10,000 events after each one, for a page that the guard does not serve.
+    # Gradio would keep its last 10,000 events and tabulate them after each, for a page that the guard does not serve.
+    demo._queue.ANALYTICS_MAX_EVENTS = 0
     demo._queue.compute_analytics_summary = lambda records: {"functions": {}}
+    demo._queue.pending_messages_per_session.max_size = sys.maxsize  # `forget_unread` bounds it
     guard = Middleware(Guard, demo=demo, settings=settings, readiness=readiness)
     return {
         "server_name": settings.host,
@@ -87,6 +93,8 @@ def start(
     protect_all(demo, Edge(gate, limits, settings.proxy_hops))
     readiness = Readiness(ready_check, gate)
     demo.launch(**{**more, **launch_arguments(demo, settings, readiness)}, prevent_thread_lock=True)
+    demo.server.config.timeout_keep_alive = KEEP_ALIVE_SECONDS
+    use_pages(demo)
     readiness.start()
     log(
         "started",

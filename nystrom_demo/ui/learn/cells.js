@@ -33,16 +33,19 @@ function short(value) {
   return Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 });
 }
 
-function placeName(scene, axis, index, pooled) {
+// A row's or column's name, counted as the page counts: from `start`, which is 1 unless an axis says otherwise.
+function placeName(scene, axis, index, pooled, start) {
   const first = index * pooled;
-  if (axis === "token" && scene.words[first] !== undefined && pooled === 1) return `token ${first} “${scene.words[first]}”`;
+  const number = first + start;
+  if (axis === "sum") return "the row's sum";
+  if (axis === "token" && scene.words[first] !== undefined && pooled === 1) return `token ${number} “${scene.words[first]}”`;
   if (axis === "landmark" && scene.segments[first] && pooled === 1) {
     const [start, end] = scene.segments[first];
     const words = scene.words.slice(start, end + 1);
     const named = words.length > 3 ? `${words[0]} … ${words.at(-1)}` : words.join(" ");
-    return `landmark ${first} “${named}”`;
+    return `landmark ${number} “${named}”`;
   }
-  return pooled === 1 ? `${axis} ${first}` : `${axis}s ${first} to ${first + pooled - 1}`;
+  return pooled === 1 ? `${axis} ${number}` : `${axis}s ${number} to ${number + pooled - 1}`;
 }
 
 function drawMatrix(scene, block, { x, y, width, height, slot, thin }) {
@@ -72,8 +75,8 @@ function drawMatrix(scene, block, { x, y, width, height, slot, thin }) {
     const column = cell(event.clientX - frame.left, frame.width, block.drawn[1]);
     const value = entriesOf(block)[row * block.drawn[1] + column];
     const mean = block.pooled[0] * block.pooled[1] > 1 ? "mean " : "";
-    const from = placeName(scene, block.axes[0], row, block.pooled[0]);
-    const to = placeName(scene, block.axes[1], column, block.pooled[1]);
+    const from = placeName(scene, block.axes[0], row, block.pooled[0], block.first[0]);
+    const to = placeName(scene, block.axes[1], column, block.pooled[1], block.first[1]);
     showTip(event, [`${block.name}: ${mean}${short(value)}`, `row: ${from}`, `column: ${to}`]);
   });
   image.addEventListener("pointerleave", hideTip);

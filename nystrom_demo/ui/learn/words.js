@@ -51,8 +51,8 @@ function drawWord(block, index, text, x, y, width) {
   );
   word.addEventListener("pointermove", (event) => {
     const members = block.segments.flatMap((other, i) => (other === segment ? [i] : []));
-    const place = segment < 0 ? "in no landmark" : `landmark ${segment}: tokens ${members[0]} to ${members.at(-1)}`;
-    showTip(event, [`token ${index} “${text}”`, place]);
+    const place = segment < 0 ? "in no landmark" : `landmark ${segment + 1}: tokens ${members[0] + 1} to ${members.at(-1) + 1}`;
+    showTip(event, [`token ${index + 1} “${text}”`, place]);
     markSegment(word.parentNode, segment);
   });
   word.addEventListener("pointerleave", () => {

@@ -8,7 +8,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 
-from nystrom_demo.checkpoints import Library, load_bundled
+from nystrom_demo.checkpoints import BUNDLED, Library, load_bundled
+from nystrom_demo.serving.gpu import is_lent
 from nystrom_demo.serving.launching import choose_device, launch, set_threads
 from nystrom_demo.serving.memory import request_bytes
 from nystrom_demo.serving.settings import Settings
@@ -30,7 +31,10 @@ def main() -> None:
     set_threads(settings)
     library = load_library(settings, choose_device(settings))
     demo = build_app(library)
-    launch(demo, settings, ready_check=lambda: classify(library["sequence-classification"], "ready"), **LOOK)
+    # ZeroGPU lends its GPU for visitors' requests; whether the process can compute is seen on the CPU there.
+    device = "cpu" if is_lent() else library.devices[0]
+    checkpoint = library.load(BUNDLED, "sequence-classification", device)
+    launch(demo, settings, ready_check=lambda: classify(checkpoint, "ready"), **LOOK)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import functools
 import inspect
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ import gradio as gr
 from gradio.context import LocalContext
 
 from nystrom_demo.serving.gate import Gate
+from nystrom_demo.serving.gpu import on_gpu
 from nystrom_demo.serving.limits import Limits, under_limits
 from nystrom_demo.serving.log import client_tag, log, trace_of
 from nystrom_demo.serving.validation import Refusal
@@ -33,16 +34,17 @@ def protect(fn: Callable, edge: Edge, name: str, *, heavy: bool = True) -> Calla
     """`fn` as gradio should call it: run by the gate's workers in turn, ending in a result or in one gr.Error.
 
     A generator takes its turn anew for each step, so a long sweep lets others in, and one whose reader has left stops
-    after the step it is in. A handler that is not `heavy` runs where gradio runs it, with the same ending.
-    Coroutines run on the event loop and are left there.
+    after the step it is in. A handler that is not `heavy` runs where gradio runs it, with the same ending. On ZeroGPU
+    the others run with the GPU. Coroutines run on the event loop and are left there.
     """
     if inspect.isasyncgenfunction(fn):
         raise TypeError(f"{name} is an asynchronous generator, which would run on the event loop; make it a plain one.")
     if inspect.iscoroutinefunction(fn):
         return fn
-    if inspect.isgeneratorfunction(fn):
-        return _stream(fn, edge, name)
-    return _queued(fn, edge, name) if heavy else _direct(fn, edge, name)
+    if not heavy and not inspect.isgeneratorfunction(fn):
+        return _direct(fn, edge, name)
+    lent = on_gpu(_ending(fn, name))
+    return _stream(lent, edge, name) if inspect.isgeneratorfunction(fn) else _queued(lent, edge, name)
 
 
 def protect_all(demo: gr.Blocks, edge: Edge) -> None:
@@ -64,13 +66,31 @@ def client_of(headers: Mapping[str, str], peer: str | None, proxy_hops: int) -> 
 
 def sentence(error: BaseException, request_id: str) -> str:
     """What the visitor is told. Our own ValueErrors are written for that; of others only the log knows more."""
-    if isinstance(error, gr.Error):
-        return str(error.message)[:MESSAGE_CHARS]
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "The server has not enough memory for this request; a shorter text takes less."
     if isinstance(error, ValueError) and _raised_by_us(error):
         return str(error)[:MESSAGE_CHARS]
     return f"The server failed on this request; its log has it as {request_id}."
+
+
+class Failure(gr.Error):
+    """What the visitor is told of an error of which only the log, under `id`, knows more."""
+
+    id = ""
+
+
+def told(error: BaseException, name: str, request_id: str) -> gr.Error:
+    """The end of a request that raised `error`: a refusal's sentence, or a Failure, which has its line in the log."""
+    if isinstance(error, gr.Error):
+        error.print_exception = False
+        return error
+    message = sentence(error, request_id)
+    if isinstance(error, ValueError) and _raised_by_us(error):
+        return gr.Error(message, print_exception=False)
+    log("failure", id=request_id, handler=name, trace=trace_of(error))
+    failure = Failure(message, print_exception=False)
+    failure.id = request_id
+    return failure
 
 
 def _raised_by_us(error: BaseException) -> bool:
@@ -90,7 +110,7 @@ class _Record:
         peer = getattr(getattr(request, "client", None), "host", None)
         headers = getattr(request, "headers", None) or {}
         self.client = client_of(headers, peer, edge.proxy_hops)
-        self.name, self.id = name, uuid.uuid4().hex[:12]
+        self.name, self.id = name, _new_id()
         self.came, self.worked, self.outcome = time.monotonic(), 0.0, "cancelled"
         self.limits = edge.limits
 
@@ -100,18 +120,13 @@ class _Record:
         try:
             with under_limits(self.limits):
                 return fn(*args, **kwargs)
-        except BaseException as error:  # SystemExit and a library's panics would leave the reader without an end
-            raise self.refuse(error) from None
+        except BaseException as error:  # a GPU that was not lent, too
+            end = told(error, self.name, self.id)
+            failed = isinstance(end, Failure)
+            self.outcome, self.id = ("failed", end.id) if failed else ("refused", self.id)
+            raise end from None
         finally:
             self.worked += time.monotonic() - began
-
-    def refuse(self, error: BaseException) -> gr.Error:
-        message = sentence(error, self.id)
-        refused = isinstance(error, gr.Error) or (isinstance(error, ValueError) and _raised_by_us(error))
-        self.outcome = "refused" if refused else "failed"
-        if not refused:
-            log("failure", id=self.id, handler=self.name, trace=trace_of(error))
-        return gr.Error(message, print_exception=False)
 
     def write(self) -> None:
         total = time.monotonic() - self.came
@@ -129,6 +144,33 @@ class _Record:
 def _wraps(fn: Callable) -> Callable[[Callable], Callable]:
     # Not fn's __dict__: gradio looks there for its own marks, such as a cache that would bypass the gate.
     return functools.wraps(fn, updated=())
+
+
+def _ending(fn: Callable, name: str) -> Callable:
+    """`fn` with whatever it raises turned into one gr.Error where it runs: in the process that has ZeroGPU's GPU, which
+    tells of other errors no more than their type, and has the limits of the thread that it was forked from."""
+
+    @_wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return fn(*args, **kwargs)
+        except BaseException as error:  # SystemExit and a library's panics would leave the reader without an end
+            raise told(error, name, _new_id()) from None
+
+    @_wraps(fn)
+    def steps(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        try:
+            yield from fn(*args, **kwargs)
+        except GeneratorExit:  # its reader left
+            raise
+        except BaseException as error:
+            raise told(error, name, _new_id()) from None
+
+    return steps if inspect.isgeneratorfunction(fn) else call
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex[:12]
 
 
 def _queued(fn: Callable, edge: Edge, name: str) -> Callable:

@@ -1,27 +1,38 @@
-"""ZeroGPU: a GPU lent for one call. The same code runs where the package `spaces` is not installed."""
+"""ZeroGPU: a GPU lent for one call. Where the package `spaces` is not installed nothing here changes anything."""
 
-import importlib.util
-from collections.abc import Callable
-from typing import TypeVar
+import contextlib
+import inspect
+import math
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
 
-Function = TypeVar("Function", bound=Callable)
+# Before any call of CUDA: on ZeroGPU it stands in for the driver until a GPU is lent.
+with contextlib.suppress(ImportError):
+    import spaces  # noqa: F401
 
-LONGEST_SECONDS = 120
-
-
-def on_gpu(seconds: Callable[..., float]) -> Callable[[Function], Function]:
-    """A decorator that asks ZeroGPU for its GPU for `seconds(*the call's arguments)`; elsewhere it changes nothing."""
-
-    def decorate(fn: Function) -> Function:
-        if importlib.util.find_spec("spaces") is None:
-            return fn
-        import spaces  # there on ZeroGPU only, where the host installs it
-
-        return spaces.GPU(duration=lambda *args, **kwargs: gpu_seconds(seconds(*args, **kwargs)))(fn)
-
-    return decorate
+LONGEST_SECONDS, START_SECONDS, CALL_SECONDS, SWEEP_SECONDS = 120, 5, 4, 60
+CHARS = 10_000
 
 
-def gpu_seconds(estimate: float) -> int:
-    """The whole seconds to ask for: twice the estimate and five more to start, at most two minutes."""
-    return min(int(2 * estimate) + 5, LONGEST_SECONDS)
+def is_lent(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is ZeroGPU, where CUDA computes only in a call that has the GPU; told as `spaces` is told it."""
+    return environment.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
+def on_gpu(fn: Callable) -> Callable:
+    """`fn` run in a process that has ZeroGPU's GPU, for `gpu_seconds` of its arguments; elsewhere `fn` itself."""
+    spaces = sys.modules.get("spaces")
+    if spaces is None:
+        return fn
+    sweep = inspect.isgeneratorfunction(fn)
+    return spaces.GPU(duration=lambda *args, **kwargs: gpu_seconds([*args, *kwargs.values()], sweep=sweep))(fn)
+
+
+def gpu_seconds(values: list[Any], *, sweep: bool) -> int:
+    """The whole seconds to ask for, from a request's size: exact attention grows with the square of its texts, and a
+    sweep has a budget of its own. ZeroGPU charges what was used and ends what takes longer."""
+    chars = sum(len(value) for value in values if isinstance(value, str))
+    seconds = (SWEEP_SECONDS if sweep else CALL_SECONDS) * (1 + (chars / CHARS) ** 2)
+    return min(START_SECONDS + math.ceil(seconds), LONGEST_SECONDS)

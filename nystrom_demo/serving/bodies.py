@@ -105,7 +105,7 @@ def check_value(block: Any, value: Any, text_chars: int) -> None:
     """Refuse a value that the component `block` could not have sent, or a text that `check_text` refuses."""
     name = str(getattr(block, "label", None) or getattr(block, "elem_id", None) or type(block).__name__)
     if isinstance(block, gr.Textbox):
-        if value is not None:
+        if value is not None or block.value is not None:
             check_text(name, value, min(block.max_length or text_chars, text_chars), empty=True)
     elif isinstance(block, gr.Slider):
         check_number(name, value, block.minimum, block.maximum)

@@ -24,8 +24,8 @@ from serving_process import running
 
 API = "/gradio_api"
 TERMINAL_SECONDS = 10.0
-SWEEP_SECONDS = 3.0  # a sweep that goes on is read for so long, then cancelled
-AT_ONCE = 8
+SWEEP_SECONDS = 1.0  # a sweep that goes on is read for so long, then cancelled
+AT_ONCE = 16
 FIELDS = ("fn_index", "session_hash", "event_data", "trigger_id", "batched", "event_id", "data")
 LEAK = re.compile(
     r"Traceback|File \\?\"|site-packages|/usr/|/home/|/root|/tmp|\.py\b|\bgradio\b|\btorch\b|\btransformers\b|uvicorn|"

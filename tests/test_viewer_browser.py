@@ -242,7 +242,7 @@ def test_options_regroup_the_tokens_without_asking_the_server(fresh, text):
     page.locator(f"{VIEWER} [data-option=top]").fill("50")
     page.evaluate(NEXT_FRAME)
     assert fresh.picture("exact") != before
-    assert "together hold 50 %" in fresh.part("pooling")
+    assert "together hold 50 %" in fresh.part("notes")
     page.locator(f"{VIEWER} [data-option=top]").fill("100")
     assert len(fresh.requests) == asked
 

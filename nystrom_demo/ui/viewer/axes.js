@@ -52,10 +52,10 @@ function everyToken(n) {
   return { bins: n, bin: Int32Array.from({ length: n }, (_, t) => t), weight: new Float64Array(n).fill(1) };
 }
 
-/** In words, how many cells stand behind a pixel; empty where it is one. */
-function poolingInWords(span, bins) {
-  if (span <= bins) return '';
-  const side = span / bins;
+/** In words, how many of `span` cells a side stand behind each of the screen's `pixels`; empty where none shares one. */
+function poolingInWords(span, pixels) {
+  if (span <= pixels) return '';
+  const side = span / pixels;
   const count = Number.isInteger(side) ? `${side} × ${side}` : `about ${side.toFixed(1)} × ${side.toFixed(1)}`;
-  return `${bins} × ${bins} pixels stand for ${grouped(span)} × ${grouped(span)} cells: each is the mean of ${count}. Zoom in for single cells.`;
+  return `${pixels} × ${pixels} pixels stand for ${grouped(span)} × ${grouped(span)} cells: each is the mean of ${count}. Zoom in for single cells.`;
 }

@@ -32,7 +32,7 @@ function scalesOf(palette) {
   return {
     weight: colourTable(isDark() ? palette.sequential : ['#ffffff', ...[...palette.sequential].reverse()]),
     difference: colourTable(isDark() ? darkDiverging(palette.diverging, ground) : palette.diverging),
-    negative: colourTable([mix(ground, roles.negative, 0.3), roles.negative, mix(roles.negative, ink, 0.25)]),
+    negative: colourTable([mix(ground, roles.negative, 0.6), roles.negative, mix(roles.negative, ink, 0.25)]),
     kernel_1: colourTable(towards(roles.kernel_1)),
     kernel_3: colourTable(towards(roles.kernel_3)),
     kernel_2: colourTable([...towards(roles.neutral).reverse(), ...towards(roles.kernel_2).slice(1)]),

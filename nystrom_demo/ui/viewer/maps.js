@@ -3,6 +3,7 @@
 const GUTTER = { left: 58, top: 58, right: 16 }; // CSS pixels for row labels, column labels, row sums
 const LABEL_STEP = 12; // a label needs this many pixels
 const MAPS = ['exact', 'landmark', 'difference'];
+const RING = 7; // CSS pixels across, round a negative cell too small to see
 
 function makePlot(figure, name) {
   const box = figure.querySelector('.plot');
@@ -59,7 +60,9 @@ function drawBase(plot, view) {
   context.lineWidth = 1;
   context.strokeRect(left - 0.5, top - 0.5, plot.side + 1, plot.side + 1);
   drawLabels(context, plot, view);
-  if (plot.name === 'landmark' && view.options.marks) drawRowSums(context, plot, view);
+  if (plot.name !== 'landmark' || !view.options.marks) return;
+  drawRings(context, plot, view);
+  drawRowSums(context, plot, view);
 }
 
 function drawLabels(context, plot, view) {
@@ -75,15 +78,15 @@ function drawLabels(context, plot, view) {
       const place = (group + 0.5 - shown[way]) * cell;
       if (place < 0 || place > plot.side) continue;
       context.fillStyle = colours.quiet;
-      const label = step === 1 ? axis.groups[group].label : String(group + 1);
-      writeLabel(context, way, label, place);
+      if (step === 1) writeLabel(context, way, axis.groups[group].label, place);
+      else writeNumber(context, way, grouped(group + 1), place);
     }
   }
   context.fillStyle = colours.quiet;
   context.font = `10px ${view.fonts.text}`;
   context.textAlign = 'right';
-  context.fillText('read →', GUTTER.left - 10, GUTTER.top - 22);
-  context.fillText('reads ↓', GUTTER.left - 10, GUTTER.top - 9);
+  context.fillText('is read →', GUTTER.left - 10, GUTTER.top - 26);
+  context.fillText('reads ↓', GUTTER.left - 10, GUTTER.top - 13);
 }
 
 function writeLabel(context, way, label, place) {
@@ -100,6 +103,13 @@ function writeLabel(context, way, label, place) {
   context.restore();
 }
 
+/** A number beside the map's edge, level on either side. */
+function writeNumber(context, way, text, place) {
+  context.textAlign = way === 'row' ? 'right' : 'center';
+  if (way === 'row') context.fillText(text, GUTTER.left - 5, GUTTER.top + place);
+  else context.fillText(text, GUTTER.left + Math.max(place, 3), GUTTER.top - 9);
+}
+
 function niceStep(least, span) {
   const steps = [5, 10, 20, 50, 100, 200, 500, 1000, 2000];
   return steps.find((step) => step >= least * 2 && span / step <= 8) || span;
@@ -110,6 +120,24 @@ function shortened(context, label, room) {
   let text = label;
   while (text.length > 1 && context.measureText(text + '…').width > room) text = text.slice(0, -1);
   return text + '…';
+}
+
+/** Rings round the lowest negative cells, where a cell is smaller than its ring: red alone drowns among warm colours. */
+function drawRings(context, plot, view) {
+  const { window: shown, grids, colours } = view;
+  const share = grids.frame.span / grids.size; // groups a picture's pixel
+  const cell = (plot.side / shown.span) * share;
+  if (cell >= RING) return;
+  for (const [width, colour] of [[3, colours.halo], [1.5, colours.negative]]) {
+    context.lineWidth = width;
+    context.strokeStyle = colour;
+    for (const index of grids.lowest) {
+      const place = (way, at) => ((grids.frame[way] + (at + 0.5) * share - shown[way]) / shown.span) * plot.side;
+      const [x, y] = [place('column', index % grids.size), place('row', Math.floor(index / grids.size))];
+      if (x < 0 || x > plot.side || y < 0 || y > plot.side) continue;
+      context.strokeRect(GUTTER.left + x - RING / 2, GUTTER.top + y - RING / 2, RING, RING);
+    }
+  }
 }
 
 /** Beside each row a bar from the middle line: right where the row sums to more than one, left where to less. */
@@ -151,7 +179,7 @@ function drawMark(plot, view) {
   }
   if (cursor.row === null || cursor.column === null) return;
   context.strokeStyle = colours.ink;
-  context.lineWidth = view.locked ? 2.5 : 1.5;
+  context.lineWidth = view.hover ? 1.5 : 2.5;
   const [x, y] = [GUTTER.left + middle('column') - cell / 2, GUTTER.top + middle('row') - cell / 2];
   context.strokeRect(x - 0.5, y - 0.5, cell + 1, cell + 1);
 }

@@ -1,5 +1,7 @@
 // The three grids of a window of the maps, and their painted pictures.
 
+const MOST_RINGS = 150; // more would hide the map
+
 /** Grids of `frame` {row, column, span} on `axis`, their common scale, and which pixels the top-p % choice keeps. */
 function makeGrids(head, axis, frame, options) {
   const rows = spread(axis, head.n, 'rows', frame.row, frame.span);
@@ -8,16 +10,25 @@ function makeGrids(head, axis, frame, options) {
   const landmark = head.exact ? exact : landmarkGrid(head, rows, columns);
   const difference = exact.map((value, i) => landmark[i] - value);
   const size = rows.bins;
+  const kept = options.top < 100 ? keepTop(exact, size, options.top / 100) : null;
   return {
     frame,
     size,
     exact,
     landmark,
     difference,
-    kept: options.top < 100 ? keepTop(exact, size, options.top / 100) : null,
+    kept,
+    lowest: lowestPlaces(landmark, kept),
     top: percentile([exact, landmark], 0.998),
     differenceTop: percentile([difference], 0.998),
   };
+}
+
+/** Places of the most negative of the kept cells, lowest first, at most MOST_RINGS of them. */
+function lowestPlaces(grid, kept) {
+  const places = [];
+  for (let i = 0; i < grid.length; i++) if (grid[i] < 0 && (!kept || kept[i])) places.push(i);
+  return places.sort((a, b) => grid[a] - grid[b]).slice(0, MOST_RINGS);
 }
 
 /** 1 where a cell is among the largest of its row that together hold `share` of the row, else 0. */

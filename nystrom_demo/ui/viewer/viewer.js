@@ -115,6 +115,7 @@ function repaint(view) {
     row: palette.text.query[dark ? 'dark' : 'light'],
     column: palette.text.key[dark ? 'dark' : 'light'],
     negative: palette.roles.negative,
+    halo: dark ? palette.ground.dark : palette.ground.light,
     chipText: dark ? '#000' : '#fff',
   };
   view.pictures = paintGrids(view.grids, view.scales, view.options.marks);
@@ -137,7 +138,10 @@ function drawSoon(view, what) {
     view.frame = null;
     if (!view.head) return;
     Object.assign(view.parts.viewer.dataset, { size: view.axis.size, span: view.window.span.toFixed(2) });
-    if (view.waiting.has('base')) view.plots.forEach((plot) => drawBase(plot, view));
+    if (view.waiting.has('base')) {
+      view.plots.forEach((plot) => drawBase(plot, view));
+      writePooling(view);
+    }
     if (view.waiting.has('lens')) drawLens(view);
     view.waiting.clear();
     view.plots.forEach((plot) => drawMark(plot, view));

@@ -29,12 +29,20 @@ function writeLegends(view) {
     ? 'zero everywhere'
     : `−${rough(grids.differenceTop)} landmarks give less · 0 · landmarks give more +${rough(grids.differenceTop)}`;
   parts.marksWords.hidden = !view.options.marks || head.exact;
-  const notes = [poolingInWords(grids.frame.span, grids.size)];
+  parts.lowestWords.textContent = grids.lowest.length === MOST_RINGS ? ` (the lowest ${MOST_RINGS} ringed)` : '';
+  const notes = [];
   if (view.options.hide) notes.push('Special tokens are left out, so the rows shown sum to less than their true sums.');
   if (view.options.merge) notes.push('A word reads with the mean of its pieces’ rows and is read with the sum of their columns.');
   if (view.options.top < 100) notes.push(`In each row only the cells that together hold ${view.options.top} % of the shown exact attention are coloured.`);
-  parts.pooling.textContent = notes.filter(Boolean).join(' ');
+  parts.notes.textContent = notes.join(' ');
   parts.differenceBar.closest('.map-legend').classList.toggle('zero', zeros || head.exact);
+}
+
+/** What a pixel stands for: the picture may be coarser than the cells, and the screen coarser than the picture. */
+function writePooling({ parts, grids, window: shown, plots }) {
+  const { side, ratio } = plots[0];
+  const pixels = Math.floor(Math.min((shown.span * grids.size) / grids.frame.span, side * ratio));
+  parts.pooling.textContent = side ? poolingInWords(Math.round(shown.span), pixels) : '';
 }
 
 /** Two significant digits, never in powers of ten. */
@@ -44,6 +52,12 @@ function rough(value) {
 
 function signedPlace(value) {
   return 0.5 + 0.5 * Math.sign(value) * Math.sqrt(Math.abs(value));
+}
+
+/** Why a cell that is not pointed at is shown. */
+function heldInWords({ hover, pinnedByVisitor }) {
+  if (hover) return '';
+  return pinnedByVisitor ? ' Held; Escape lets go.' : ' Here they differ most.';
 }
 
 /** One line on the cell under the cursor. The printed difference is that of the printed values. */
@@ -72,6 +86,6 @@ function writeReadout(view) {
     ', difference ',
     number('difference', landmark - exact, printedSigned(landmark - exact, decimals)),
     `. Landmark row sum ${printed(rowSumOf(head, reader), 3)}.`,
-    view.hover ? '' : ' Held.',
+    heldInWords(view),
   );
 }

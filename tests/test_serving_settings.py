@@ -1,10 +1,15 @@
 """The environment sets the server; with none set it suits a laptop, with SPACE_ID a Space."""
 
+import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
+from nystrom_demo.checkpoints.box import BOX_VARIABLE
 from nystrom_demo.serving.settings import PREFIX, SPACES_FRAMES, Settings
+
+README = Path(__file__).parents[1] / "README.md"
 
 
 def test_with_nothing_set_only_this_machine_is_served():
@@ -19,6 +24,13 @@ def test_a_space_is_served_to_all_and_framed_by_spaces_only_and_loads_nothing_fr
     assert settings.frame_ancestors == SPACES_FRAMES
     assert settings.origins == ("https://someone-demo.hf.space",)
     assert settings.space and not settings.hub and not settings.loopback_only
+
+
+@pytest.mark.parametrize("public", [{"HOST": "0.0.0.0"}, {"PROXY_HOPS": "1"}, {"ORIGINS": "https://a.example"}])
+def test_visitors_from_elsewhere_load_from_the_hub_only_where_the_host_says_so(public):
+    environment = {PREFIX + name: text for name, text in public.items()}
+    assert not Settings.from_env(environment).hub
+    assert Settings.from_env(environment | {"NYSTROM_DEMO_HUB": "on"}).hub
 
 
 def test_each_field_has_its_variable():
@@ -63,3 +75,9 @@ def test_every_field_is_explained():
         name.strip() for line in Settings.__doc__.splitlines() if ":" in line for name in line.split(":")[0].split(",")
     }
     assert {field.name for field in fields(Settings)} <= explained
+
+
+def test_the_readme_explains_every_variable_and_no_other():
+    rows = re.findall(r"^\| `(NYSTROM_DEMO_\w+)` \|", README.read_text(), re.M)
+    read = {PREFIX + field.name.upper() for field in fields(Settings)} - {"NYSTROM_DEMO_SPACE"}
+    assert sorted(rows) == sorted(read | {BOX_VARIABLE})

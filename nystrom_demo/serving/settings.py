@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 PREFIX = "NYSTROM_DEMO_"
@@ -29,7 +29,7 @@ class Settings:
     proxy_hops: proxies in front that append to X-Forwarded-For; the client is that many entries from its right end.
     origins: further origins whose pages may call the server, comma-separated, as `https://example.org`.
     frame_ancestors: pages that may show the app in a frame; none by default, those of Spaces on a Space.
-    hub: whether a visitor may name a checkpoint on the Hub.
+    hub: whether a visitor may name a checkpoint on the Hub; by default where this machine only is served.
     checkpoint_root: the folder under which a visitor may name a checkpoint; empty for none.
     mcp: whether the named endpoints are also MCP tools (needs `gradio[mcp]`).
     space: whether this is a Space; read from SPACE_ID, which Spaces set.
@@ -67,9 +67,8 @@ class Settings:
             if text and field.name != "space":
                 values[field.name] = _PARSERS[field.name](PREFIX + field.name.upper(), text)
         settings = cls(**values, space=space)
-        if settings.queue_per_client > settings.queue:
-            settings = cls(**{**values, "queue_per_client": settings.queue}, space=space)
-        return settings
+        hub = values.get("hub", settings.loopback_only)
+        return replace(settings, hub=hub, queue_per_client=min(settings.queue_per_client, settings.queue))
 
     @property
     def loopback_only(self) -> bool:
@@ -85,7 +84,6 @@ def _space_defaults(environment: Mapping[str, str]) -> dict[str, Any]:
         "proxy_hops": 1,
         "origins": (f"https://{host}",) if host else (),
         "frame_ancestors": SPACES_FRAMES,
-        "hub": False,
     }
 
 

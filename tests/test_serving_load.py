@@ -15,7 +15,7 @@ LOAD = Path(__file__).parent / "load"
     "command",
     [
         ("memory_estimates.py",),
-        ("hostile.py", "--count", "300", "--app", "small"),
+        ("hostile.py", "--count", "5000"),
     ],
     ids=lambda command: command[0],
 )

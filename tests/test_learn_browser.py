@@ -118,7 +118,7 @@ def test_a_picture_is_taken_away(form, opening, open_page):
     open_step(page, 5)
     reveal(page)
     with page.expect_download() as taken:
-        page.click(f"#learn-picture [data-form={form}]")
+        page.click(f"#learn-picture [data-save={form}]")
     content = Path(taken.value.path()).read_bytes()
     assert taken.value.suggested_filename == f"nystrom-together.{form}"
     assert content.startswith(opening)

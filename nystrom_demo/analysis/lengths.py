@@ -54,14 +54,18 @@ def error_against_length(
     settings: AttentionSettings,
     *,
     tokens_per_landmark: float,
+    most_landmarks: int | None = None,
 ) -> Iterator[LengthPoint]:
     """Errors on the first n tokens for each n, one point at a time: with the settings' m, then with m growing as n.
 
-    The exact map is never held, only blocks of its rows (see `blocked_errors`). ValueError for a head not there.
+    The exact map is never held, only blocks of its rows (see `blocked_errors`). most_landmarks: a rule has no point
+    where it would take more, unless m ≥ n, where nothing is inverted. ValueError for a head not there.
     """
     for n in lengths:
         text = layer_inputs._replace(**{name: getattr(layer_inputs, name)[:, :, :n] for name in "qkv"})
         for rule, m in (("fixed", settings.num_landmarks), ("growing", max(1, round(n / tokens_per_landmark)))):
+            if most_landmarks is not None and most_landmarks < m < n:
+                continue
             chosen = settings._replace(implementation="nystrom", num_landmarks=min(m, n))
             start = time.perf_counter()
             errors = blocked_errors(text, head, chosen, spectral=False)

@@ -14,6 +14,7 @@ _HOMES = {
     "answers": ("answer_curve",),
     "curves": (
         "error_against_landmarks",
+        "errors_over_heads",
         "hidden_state_errors",
         "padding_errors",
         "pinv_residuals",

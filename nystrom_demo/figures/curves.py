@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from nystrom_demo.figures import summaries
 from nystrom_demo.figures.roles import ROLES
-from nystrom_demo.figures.style import landmark_axis, mark_x, styled
+from nystrom_demo.figures.style import error_axis, landmark_axis, mark_x, styled
 from nystrom_demo.figures.words import MEASURES
 
 _ESTIMATES = {  # first estimate of the pseudo-inverse: colour, dash, marker
@@ -33,8 +33,38 @@ def error_against_landmarks(
     if chosen is not None:
         mark_x(figure, chosen, ROLES["neutral"].colour)
     landmark_axis(figure, errors.num_landmarks)
-    figure.update_yaxes(type="log", title=MEASURES[measure], exponentformat="power", nticks=6)
+    error_axis(figure, MEASURES[measure])
     return styled(figure, summaries.error_against_landmarks(errors, measure), height=height, table=errors)
+
+
+def errors_over_heads(
+    errors: pd.DataFrame, measure: str = "frobenius", *, chosen: int | None = None, height: int = 340
+) -> go.Figure:
+    """The errors of all heads against m: their median, from the least to the greatest, and the middle half of them.
+
+    errors: those of `analysis.head_errors` at several m, put one below the other, with a column num_landmarks. In the
+    figure's own table heads and layers are counted from 1.
+    """
+    spread = errors.groupby("num_landmarks")[measure].quantile([0, 0.25, 0.5, 0.75, 1]).unstack()
+    spread = spread[spread[0] > 0]  # an error of zero, which m = n has, is off a logarithmic axis
+    figure = go.Figure()
+    for low, high, name, opacity in ((0, 1, "all heads", 0.15), (0.25, 0.75, "the middle half", 0.3)):
+        _band(figure, spread[low], spread[high], name, opacity)
+    figure.add_scatter(
+        x=spread.index,
+        y=spread[0.5],
+        mode="lines+markers",
+        line={"color": ROLES["landmark"].colour, "width": 2},
+        marker={"size": 8},
+        name="median",
+        hovertemplate="median, m = %{x}: %{y:.3%}<extra></extra>",
+    )
+    if chosen is not None:
+        mark_x(figure, chosen, ROLES["neutral"].colour)
+    landmark_axis(figure, sorted(errors.num_landmarks.unique()))
+    error_axis(figure, MEASURES[measure])
+    shown = errors.assign(layer=errors["layer"] + 1, head=errors["head"] + 1)
+    return styled(figure, summaries.errors_over_heads(errors, measure, chosen), height=height, table=shown)
 
 
 def singular_values(values: pd.DataFrame, *, num_landmarks: int | None = None, height: int = 320) -> go.Figure:
@@ -66,7 +96,7 @@ def singular_values(values: pd.DataFrame, *, num_landmarks: int | None = None, h
     if num_landmarks is not None and num_landmarks < len(values):
         mark_x(figure, num_landmarks, ROLES["neutral"].colour, f"m = {num_landmarks}", log=long)
     figure.update_xaxes(title="index i", type="log" if long else "linear")
-    figure.update_yaxes(title="σᵢ", type="log", exponentformat="power", nticks=6)
+    error_axis(figure, "σᵢ", as_percent=False)
     return styled(figure, summaries.singular_values(values, num_landmarks), height=height, table=values)
 
 
@@ -86,7 +116,7 @@ def pinv_residuals(residuals: pd.DataFrame, *, steps: int = 6, height: int = 320
         )
     mark_x(figure, steps, ROLES["neutral"].colour)
     figure.update_xaxes(title="steps", dtick=1, showgrid=False)
-    figure.update_yaxes(title="‖A Z A − A‖ / ‖A‖", type="log", exponentformat="power", nticks=6)
+    error_axis(figure, "‖A Z A − A‖ / ‖A‖", as_percent=False)
     return styled(figure, summaries.pinv_residuals(residuals, steps), height=height, table=residuals)
 
 
@@ -147,6 +177,21 @@ def _against_landmarks(figure, errors, column, name, colour, marker, dash="solid
         marker={"symbol": marker, "size": 8},
         name=name,
         hovertemplate=f"{name}, m = %{{x}}: %{{y:.3%}}<extra></extra>",
+    )
+
+
+def _band(figure: go.Figure, low: pd.Series, high: pd.Series, name: str, opacity: float) -> None:
+    """The ground between two curves, in one trace that goes out along one and back along the other."""
+    figure.add_scatter(
+        x=[*low.index, *high.index[::-1]],
+        y=[*low, *high[::-1]],
+        mode="lines",
+        line={"width": 0},
+        fill="toself",
+        fillcolor=ROLES["landmark"].colour,
+        opacity=opacity,
+        name=name,
+        hoverinfo="skip",
     )
 
 

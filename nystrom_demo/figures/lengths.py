@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from nystrom_demo.analysis.lengths import LengthPoint
 from nystrom_demo.figures.roles import ROLES
-from nystrom_demo.figures.style import styled
+from nystrom_demo.figures.style import error_axis, styled
 from nystrom_demo.figures.words import MEASURES, percent
 
 _RULES = {"fixed": ("the same m at every n", "solid", "circle"), "growing": ("m growing as n", "dash", "diamond")}
@@ -32,7 +32,7 @@ def error_against_length(points: Sequence[LengthPoint], measure: str = "frobeniu
     figure.update_xaxes(
         type="log", title="tokens n", tickvals=lengths, ticktext=[f"{n:,}" for n in lengths], showgrid=False
     )
-    figure.update_yaxes(type="log", title=MEASURES[measure], tickformat=".2~%", nticks=6)
+    error_axis(figure, MEASURES[measure])
     return styled(figure, _summary(points, measure), height=height, table=pd.DataFrame(points))
 
 

@@ -63,6 +63,15 @@ def landmark_axis(figure: go.Figure, landmarks: Sequence[int], title: str = "lan
     figure.update_xaxes(type="log", title=title, tickvals=ticks, ticktext=names, tickangle=0, showgrid=False)
 
 
+def error_axis(figure: go.Figure, title: str, *, as_percent: bool = True) -> None:
+    """A logarithmic y axis for what the figure draws: where it spans few decades 1, 2, 5 of each, else whole ones."""
+    values = [y for trace in figure.data for y in trace.y if y is not None and y > 0]
+    decades = math.log10(max(values) / min(values)) if values else 0
+    dtick = "D2" if decades < 2 else max(1, round(decades / 5))
+    look = {"tickformat": ".2~%"} if as_percent else {"exponentformat": "power"}
+    figure.update_yaxes(type="log", title=title, dtick=dtick, **look)
+
+
 def mark_x(figure: go.Figure, x: float, colour: str, text: str = "", *, log: bool = False, dash: str = "solid") -> None:
     """A vertical line at x with a word at its top. On a logarithmic axis plotly wants the word's place as log10 x."""
     figure.add_vline(x=x, line={"color": colour, "width": 1.5, "dash": dash})

@@ -63,6 +63,16 @@ def error_against_landmarks(errors: pd.DataFrame, measure: str) -> str:
     return sentence + f", that of the best matrix of rank m from {percent(first[best])} to {percent(last[best])}."
 
 
+def errors_over_heads(errors: pd.DataFrame, measure: str, chosen: int | None = None) -> str:
+    m = errors.num_landmarks.max() if chosen not in set(errors.num_landmarks) else chosen
+    here = errors[errors.num_landmarks == m][measure]
+    landmarks = counted(m, "landmark", "landmarks")
+    return (
+        f"With {landmarks} the {SPOKEN[measure]} of the {len(here)} heads goes from {percent(here.min())} to "
+        f"{percent(here.max())}, half of them below {percent(here.median())}."
+    )
+
+
 def singular_values(values: pd.DataFrame, num_landmarks: int | None = None) -> str:
     first, last = values.value.iloc[0], values.value.iloc[-1]
     sentence = f"The {len(values)} singular values of exact attention fall from {number(first)} to {number(last)}"

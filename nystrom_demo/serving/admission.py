@@ -6,6 +6,7 @@ from nystrom_demo.config import AttentionSettings
 from nystrom_demo.serving.estimates import (
     encoder_bytes,
     layers_bytes,
+    lengths_bytes,
     maps_bytes,
     masks_bytes,
     spectrum_bytes,
@@ -41,6 +42,11 @@ def admit_maps(num_tokens: int, num_landmarks: int) -> None:
 def admit_spectrum(num_tokens: int) -> None:
     """Admit the singular values of one head's map."""
     admit(spectrum_bytes(num_tokens), f"The singular values of {num_tokens:,} tokens")
+
+
+def admit_lengths(config: Any, num_tokens: int, num_landmarks: int) -> None:
+    """Admit the errors of one head at lengths of up to so many tokens."""
+    admit(lengths_bytes(config, num_tokens, num_landmarks), f"The errors of {num_tokens:,} tokens")
 
 
 def admit_answer(config: Any, reader: Any, settings: AttentionSettings, batch_tokens: int) -> None:

@@ -11,6 +11,7 @@ from nystrom_demo.config import AttentionSettings
 FLOAT = 4  # what is looked at is float32 whatever the model's dtype
 ENCODER_STATES = 3  # the word embeddings, the first layer's input, the present layer's input
 PSEUDO_INVERSE = 6  # m × m matrices alive in one step of the iteration
+ROW_BLOCKS = 3 * 4 * 2**20  # blocks of an exact map's rows that are compared and forgotten
 MARGIN = 1.25  # for what torch's kernels take for themselves
 
 
@@ -59,6 +60,14 @@ def maps_bytes(n: int, m: int) -> int:
 def spectrum_bytes(n: int) -> int:
     """The singular values of one head's map: the map and a copy to work on."""
     return int(MARGIN * FLOAT * 2 * n * n)
+
+
+def lengths_bytes(config: Any, n: int, m: int) -> int:
+    """The errors of one head at up to n tokens and m landmarks: q, k and v of a layer, put together from windows, then
+    the factors of two heads (the second sets the pseudo-inverse's first estimate), and a few blocks of rows."""
+    vectors = 3 * n * config.hidden_size
+    factors = 6 * n * m + 2 * PSEUDO_INVERSE * m * m  # kernel_1, kernel_3 and its logits, twice
+    return int(MARGIN * (FLOAT * (vectors + max(vectors, factors)) + ROW_BLOCKS))
 
 
 def timed_model_bytes(hidden: int, layers: int, n: int, *, backward: bool, itemsize: int = FLOAT) -> int:

@@ -14,6 +14,7 @@ from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.serving.admission import admit_maps, admit_reading
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
+from nystrom_demo.ui.takeaway import code_section
 from nystrom_demo.ui.viewer import (
     ShownToken,
     code_for_head,
@@ -91,8 +92,7 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
     layer, head = bench.layer, bench.head
     heads = mosaic("attention-mosaic")
     viewer = head_viewer("attention-viewer")
-    with gr.Accordion("Code for this view", open=False, elem_id="attention-code-section"):
-        code = gr.Code(language="python", show_label=False, interactive=False, elem_id="attention-code")
+    code = code_section("attention-code")
     heads.choose(take_choice, None, [layer, head], queue=False, show_progress="hidden", api_visibility="private").then(
         takes_bench(functools.partial(show_head, reader)),
         [*bench.inputs, layer, head],

@@ -11,6 +11,7 @@ import gradio as gr
 import pandas as pd
 
 from nystrom_demo.analysis import (
+    LogitErrors,
     error_against_landmarks,
     head_errors,
     hidden_state_errors,
@@ -20,58 +21,68 @@ from nystrom_demo.analysis import (
     singular_values,
 )
 from nystrom_demo.analysis.layers import landmarks_of
-from nystrom_demo.checkpoints import Checkpoint
-from nystrom_demo.config import AttentionSettings
+from nystrom_demo.analysis.spectra import PINV_STEPS
+from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.figures import curves
 from nystrom_demo.figures.words import percent
+from nystrom_demo.model import NystromformerModel
 from nystrom_demo.serving.admission import admit_spectrum
+from nystrom_demo.serving.validation import check_choice
+from nystrom_demo.snippets import HeadView
+from nystrom_demo.snippets import errors as snippets
 from nystrom_demo.ui import long_texts
 from nystrom_demo.ui.attention_tab import ReadText, TextReader, nearest_head, take_choice
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
-from nystrom_demo.ui.figure_slot import emptied, figure_slot, filled
 from nystrom_demo.ui.heads.markup import message
+from nystrom_demo.ui.takeaway import SKIPPED, Slot, code_section, emptied, figure_slot, filled
 from nystrom_demo.ui.viewer import mosaic, mosaic_payload
 
 SPECTRUM_TOKENS = 2_560  # past it a singular value decomposition takes tens of seconds
+ALL_HEADS_TOKENS = 1_024  # past it every head at every m takes longer than anyone waits
 MEASURES = (("map, Frobenius norm", "frobenius"), ("map, spectral norm", "spectral"), ("output S·V", "output"))
 NO_LOGITS = ("question-answering", "multiple-choice")  # what these say depends on more than the bench's text
+
+
+class Known(NamedTuple):
+    """Errors against m that were computed, of one head and of all, from which another measure is drawn."""
+
+    of_head: pd.DataFrame | None = None
+    of_all: pd.DataFrame | None = None
 
 
 class Shown(NamedTuple):
     """What the figures' event shows; what is left out stays as it is."""
 
     heads: Any = gr.skip()
+    heads_code: Any = gr.skip()
     lead: Any = gr.skip()
-    against: Any = gr.skip()
-    against_note: Any = gr.skip()
-    errors: Any = gr.skip()
-    spectrum: Any = gr.skip()
-    spectrum_note: Any = gr.skip()
-    pinv: Any = gr.skip()
-    pinv_note: Any = gr.skip()
-    states: Any = gr.skip()
-    states_note: Any = gr.skip()
+    known: Any = gr.skip()
+    against: tuple[Any, ...] = SKIPPED
+    all_heads: tuple[Any, ...] = SKIPPED
+    spectrum: tuple[Any, ...] = SKIPPED
+    pinv: tuple[Any, ...] = SKIPPED
+    states: tuple[Any, ...] = SKIPPED
+
+    def flat(self) -> tuple[Any, ...]:
+        """A value for each of the components that `build` lists."""
+        return (*self[:4], *(value for slot in self[4:] for value in slot))
 
 
-def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
+def build(bench: Bench, checkpoints: Library) -> Refresh:
     """The tab's components and its own events."""
     reader = TextReader(checkpoints, kept=1)
     heads = mosaic("error-mosaic")
+    heads_code = code_section("error-mosaic-code")
     lead = gr.HTML(elem_id="error-lead")
     measure = gr.Radio(
         list(MEASURES), value="frobenius", label="Error of the", elem_id="error-measure", elem_classes="segmented"
     )
-    errors = gr.State(None)
-    with gr.Row(elem_classes="figures"):
-        against = figure_slot("Error against the number of landmarks", "error-against")
-        spectrum = figure_slot("Singular values of the exact map", "error-spectrum")
-    with gr.Row(elem_classes="figures"):
-        pinv = figure_slot("The pseudo-inverse, step by step", "error-pinv")
-        states = figure_slot("From attention to the answer", "error-states")
+    known = gr.State(Known())
+    slots = _build_slots()
     long_texts.build(bench, checkpoints)
 
     own = [*bench.inputs, bench.layer, bench.head, measure]
-    shown = [heads, lead, *against, errors, *spectrum, *pinv, *states]
+    shown = [heads, heads_code, lead, known, *(component for slot in slots for component in slot)]
     then = (takes_bench(functools.partial(measure_head, reader, checkpoints)), own, shown)
     refresh = Refresh(
         takes_bench(functools.partial(show, reader)), own, [bench.layer, bench.head, heads, lead], then, lead
@@ -79,8 +90,23 @@ def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     chosen = heads.choose(take_choice, None, [bench.layer, bench.head], queue=False, **quiet)
     chosen.then(refresh.fn, refresh.inputs, refresh.outputs, **quiet).then(*then, **quiet)
-    measure.input(takes_bench(draw_against), [*bench.inputs, errors, measure], [*against], queue=False, **quiet)
+    measure.input(
+        takes_bench(functools.partial(show_measure, checkpoints)), [*own, known], [*slots[0], *slots[1]], **quiet
+    )
     return refresh
+
+
+def _build_slots() -> list[Slot]:
+    """The figures' places, in the order of `Shown`."""
+    titles = {
+        "against": "Error against the number of landmarks",
+        "heads": "The same over all heads",
+        "spectrum": "Singular values of the exact map",
+        "pinv": "The pseudo-inverse, step by step",
+        "states": "From attention to the answer",
+    }
+    with gr.Row(elem_classes="figures"):
+        return [figure_slot(title, f"error-{name}") for name, title in titles.items()]
 
 
 def show(reader: TextReader, values: BenchValues, layer: int, head: int, measure: str) -> tuple[Any, ...]:
@@ -95,38 +121,74 @@ def show(reader: TextReader, values: BenchValues, layer: int, head: int, measure
 
 
 def measure_head(
-    reader: TextReader, checkpoints: dict[str, Checkpoint], values: BenchValues, layer: int, head: int, measure: str
-) -> Iterator[Shown]:
-    """The mosaic, then the chosen head's figures, the quick ones first."""
+    reader: TextReader, checkpoints: Library, values: BenchValues, layer: int, head: int, measure: str
+) -> Iterator[tuple[Any, ...]]:
+    """The mosaic, then the chosen head's figures, the quick ones first, then the errors of all heads m by m."""
+    measure = check_measure(measure)
     try:
         text = reader.read(values)
     except ValueError:  # `show` has said why
-        yield Shown(None, gr.skip(), *emptied(), None, *emptied(), *emptied(), *emptied())
+        gone = emptied()
+        yield Shown(None, "", gr.skip(), Known(), gone, gone, gone, gone, gone).flat()
         return
-    layer, head = nearest_head(text, layer, head)
-    settings, layer_inputs = values.settings(), text.layers[layer]
-    m = landmarks_of(settings, text.num_tokens)
-    table = head_errors(text.layers, settings, spectral=False)
-    line = table[(table["layer"] == layer) & (table["head"] == head)].iloc[0]
-    heads = mosaic_payload(table, text.shape, (layer, head), text.num_tokens, m)
-    yield Shown(heads=heads, lead=describe(line, text, m))
-    yield Shown(**_named("pinv", draw_pinv(layer_inputs, head, settings, m)))
-    yield Shown(**_named("states", draw_states(values.checkpoint(checkpoints), values)))
-    if text.num_tokens > SPECTRUM_TOKENS:
+    checkpoint = values.checkpoint(checkpoints)
+    view = head_view(checkpoint, values, text, layer, head)
+    shown = Shown()
+    for piece in draw_head(text, view, measure):
+        # A page that is behind takes up the last message alone, so each says all that is known.
+        shown = shown._replace(**piece)
+        yield shown.flat()
+
+
+def head_view(checkpoint: Checkpoint, values: BenchValues, text: ReadText, layer: int, head: int) -> HeadView:
+    """The chosen head on the text, with the landmarks that there are tokens for; as many as tokens are exact."""
+    settings = values.settings()
+    settings = settings._replace(implementation="nystrom", num_landmarks=landmarks_of(settings, text.num_tokens))
+    return HeadView(checkpoint, values.text, *nearest_head(text, layer, head), settings)
+
+
+def draw_head(text: ReadText, view: HeadView, measure: str) -> Iterator[dict[str, Any]]:
+    """What the tab shows of a head, piece by piece, as fields of `Shown`."""
+    n, m = text.num_tokens, view.settings.num_landmarks
+    table = head_errors(text.layers, view.settings, spectral=False)
+    line = table[(table["layer"] == view.layer) & (table["head"] == view.head)].iloc[0]
+    heads = mosaic_payload(table, text.shape, (view.layer, view.head), n, m)
+    yield {"heads": heads, "heads_code": snippets.for_mosaic(view), "lead": describe(line, text, m)}
+    yield {"pinv": draw_pinv(text, view)}
+    yield {"states": draw_states(view)}
+    if n > SPECTRUM_TOKENS:
         why = emptied(
             f"Up to {SPECTRUM_TOKENS:,} tokens only, since this takes a singular value decomposition of the map; see "
             "the long texts below."
         )
-        yield Shown(against=why[0], against_note=why[1], spectrum=why[0], spectrum_note=why[1], errors=None)
+        yield {"known": Known(), "against": why, "spectrum": why, "all_heads": emptied(_too_many_tokens())}
         return
-    admit_spectrum(text.num_tokens)
-    spectrum = curves.singular_values(singular_values(layer_inputs, head), num_landmarks=m)
-    yield Shown(**_named("spectrum", filled(spectrum)))
-    ladder = sorted({*landmark_ladder(text.num_tokens), m})
-    errors = error_against_landmarks(layer_inputs, head, ladder, settings)
+    admit_spectrum(n)
+    spectrum = curves.singular_values(singular_values(text.layers[view.layer], view.head), num_landmarks=m)
+    yield {"spectrum": filled(spectrum, snippets.for_spectrum(view, m))}
+    errors = error_against_landmarks(text.layers[view.layer], view.head, ladder(text, m), view.settings)
     best = errors[errors.num_landmarks == m].best_frobenius.iloc[0]
-    against = draw_against(values, errors, measure)
-    yield Shown(lead=describe(line, text, m, best), errors=errors, **_named("against", against))
+    known = Known(errors)
+    yield {"lead": describe(line, text, m, best), "known": known, "against": draw_against(view, known, measure)}
+    yield from draw_all_heads(text, view, known, measure)
+
+
+def draw_all_heads(text: ReadText, view: HeadView, known: Known, measure: str) -> Iterator[dict[str, Any]]:
+    """The errors of all heads against m, drawn anew after each m."""
+    if text.num_tokens > ALL_HEADS_TOKENS:
+        yield {"all_heads": emptied(_too_many_tokens())}
+        return
+    tables = []
+    for m in ladder(text, view.settings.num_landmarks):
+        errors = head_errors(text.layers, view.settings._replace(num_landmarks=m), spectral=False)
+        tables.append(errors.assign(num_landmarks=m))
+        known = known._replace(of_all=pd.concat(tables))
+        yield {"known": known, "all_heads": draw_over_heads(view, known, measure)}
+
+
+def ladder(text: ReadText, m: int) -> list[int]:
+    """The numbers of landmarks that errors are drawn at, the bench's among them."""
+    return sorted({*landmark_ladder(text.num_tokens), m})
 
 
 def describe(line: pd.Series, text: ReadText, m: int, best: float | None = None) -> str:
@@ -141,37 +203,75 @@ def describe(line: pd.Series, text: ReadText, m: int, best: float | None = None)
     ).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
-def draw_against(values: BenchValues, errors: pd.DataFrame | None, measure: str) -> tuple[Any, str]:
-    """The error against m by the measure chosen, from errors that are known."""
-    if errors is None:
-        return gr.skip(), gr.skip()
-    m = landmarks_of(values.settings(), int(errors.num_landmarks.max()))
-    return filled(curves.error_against_landmarks(errors, measure, chosen=m))
+def check_measure(measure: str) -> str:
+    return check_choice("error", measure, [name for _, name in MEASURES])
 
 
-def draw_pinv(layer_inputs, head: int, settings: AttentionSettings, m: int) -> tuple[Any, str]:
-    """The residual of the pseudo-inverse per step."""
-    if settings.implementation != "nystrom" or m >= layer_inputs.num_tokens:
-        return emptied("With a landmark for every token nothing is inverted.")
-    steps = max(12, settings.pinv_iterations)
-    residuals = pinv_residuals(layer_inputs, head, settings, steps=steps)
-    return filled(curves.pinv_residuals(residuals, steps=settings.pinv_iterations))
-
-
-def draw_states(checkpoint: Checkpoint, values: BenchValues) -> tuple[Any, str]:
-    """How far hidden states go from the exact ones, layer by layer, and what that does to the logits."""
-    inputs = checkpoint.tokenizer(values.text, return_tensors="pt", verbose=False).to(checkpoint.device)
+def show_measure(
+    checkpoints: Library, values: BenchValues, layer: int, head: int, measure: str, known: Known
+) -> tuple[Any, ...]:
+    """Both figures of errors against m by another measure, from errors that are known."""
+    measure = check_measure(measure)
+    if known.of_head is None:
+        return SKIPPED + SKIPPED
+    n = int(known.of_head.num_landmarks.max())
     settings = values.settings()
-    table = hidden_state_errors(checkpoint.model, inputs["input_ids"], settings)
-    more = ""
-    if values.task not in NO_LOGITS:
-        logits = logit_errors(checkpoint.model, {"input_ids": inputs["input_ids"]}, settings)
-        more = (
-            f"The logits move by {percent(logits.relative)}, and {percent(logits.agreement)} of the places keep their "
-            "likeliest label."
-        )
-    return filled(curves.hidden_state_errors(table), more)
+    settings = settings._replace(implementation="nystrom", num_landmarks=landmarks_of(settings, n))
+    view = HeadView(values.checkpoint(checkpoints), values.text, layer, head, settings)
+    return draw_against(view, known, measure) + draw_over_heads(view, known, measure)
 
 
-def _named(slot: str, pair: tuple[Any, str]) -> dict[str, Any]:
-    return {slot: pair[0], f"{slot}_note": pair[1]}
+def draw_against(view: HeadView, known: Known, measure: str) -> tuple[Any, ...]:
+    """The error of the head against m by the measure chosen."""
+    m, landmarks = view.settings.num_landmarks, known.of_head.num_landmarks.tolist()
+    figure = curves.error_against_landmarks(known.of_head, measure, chosen=m)
+    return filled(figure, snippets.for_landmarks(view, measure, landmarks, m))
+
+
+def draw_over_heads(view: HeadView, known: Known, measure: str) -> tuple[Any, ...]:
+    """The errors of all heads against m by the measure chosen."""
+    if known.of_all is None:
+        return SKIPPED
+    if measure not in known.of_all:
+        return emptied("The spectral norm is taken of the chosen head alone: of all heads it would take too long.")
+    m, landmarks = view.settings.num_landmarks, known.of_all.num_landmarks.unique().tolist()
+    figure = curves.errors_over_heads(known.of_all, measure, chosen=m)
+    return filled(figure, snippets.for_all_heads(view, measure, landmarks, m))
+
+
+def draw_pinv(text: ReadText, view: HeadView) -> tuple[Any, ...]:
+    """The residual of the pseudo-inverse per step."""
+    if view.settings.num_landmarks >= text.num_tokens:
+        return emptied("With a landmark for every token nothing is inverted.")
+    steps = max(PINV_STEPS, view.settings.pinv_iterations)
+    residuals = pinv_residuals(text.layers[view.layer], view.head, view.settings, steps=steps)
+    figure = curves.pinv_residuals(residuals, steps=view.settings.pinv_iterations)
+    return filled(figure, snippets.for_pinv(view, steps))
+
+
+def draw_states(view: HeadView) -> tuple[Any, ...]:
+    """How far hidden states go from the exact ones, layer by layer, and what that does to the logits."""
+    checkpoint = view.checkpoint
+    if not isinstance(checkpoint.model.base_model, NystromformerModel):
+        kind = checkpoint.model.config.model_type
+        return emptied(f"Layer by layer only Nyströmformers are followed, and this checkpoint is of type {kind}.")
+    ids = checkpoint.tokenizer(view.text, return_tensors="pt", verbose=False)["input_ids"].to(checkpoint.device)
+    table = hidden_state_errors(checkpoint.model, ids, view.settings)
+    with_logits = checkpoint.task not in NO_LOGITS
+    more = "What that does to this head's answer depends on its question too: see Tasks."
+    if with_logits:
+        logits = logit_errors(checkpoint.model, {"input_ids": ids}, view.settings)
+        more = logits_in_words(logits, one_place=checkpoint.task == "sequence-classification")
+    return filled(curves.hidden_state_errors(table), snippets.for_states(view, logits=with_logits), more)
+
+
+def logits_in_words(logits: LogitErrors, *, one_place: bool) -> str:
+    """What landmarks do to the logits, of a whole text or token by token."""
+    moved = f"The logits move by {percent(logits.relative)}, and "
+    if one_place:
+        return moved + f"the likeliest label {'stays' if logits.agreement == 1 else 'changes'}."
+    return moved + f"{percent(logits.agreement)} of the tokens keep their likeliest label."
+
+
+def _too_many_tokens() -> str:
+    return f"Up to {ALL_HEADS_TOKENS:,} tokens only, since this takes every head at every m."

@@ -11,6 +11,7 @@ from nystrom_demo.lessons import PICTURES, Case, Controls, load_lessons, load_re
 from nystrom_demo.serving.validation import check_integer, check_number, check_switch
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
 from nystrom_demo.ui.learn import picture_payload, picture_view, text_payload, text_view
+from nystrom_demo.ui.takeaway import code_section
 
 # Which controls a step has beside the bench; the others stay hidden.
 OWN_CONTROLS = {
@@ -43,8 +44,7 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
             with gr.Row(elem_id="learn-controls"):
                 controls = _build_controls(checkpoints)
             picture = picture_view("learn-picture")
-            with gr.Accordion("Code for this view", open=False, elem_id="learn-code-section"):
-                code = gr.Code(language="python", show_label=False, interactive=False, elem_id="learn-code")
+            code = code_section("learn-code")
             with gr.Accordion("Sources, and what came after", open=False, elem_id="learn-sources"):
                 gr.Markdown(load_references())
     inputs = [*bench.inputs, bench.tour_step, bench.layer, bench.head, *controls[2:]]

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 import gradio as gr
 import torch
 
-from nystrom_demo.benchmark import METHODS, Measurement, PowerLaw, crossover, law_of, time_attention, to_frame
+from nystrom_demo.benchmark import METHODS, Measurement, PowerLaw, crossover, law_of, time_attention
 from nystrom_demo.benchmark.sweep import DEFAULT_METHODS
-from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.checkpoints import Library
 from nystrom_demo.figures.growth import timing
 from nystrom_demo.figures.words import duration, memory
 from nystrom_demo.serving.admission import admit_timed_model, timed_call_bytes
 from nystrom_demo.serving.validation import check_choice, check_integer, check_list, check_number
+from nystrom_demo.snippets.times import for_times
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
-from nystrom_demo.ui.figure_slot import emptied, figure_slot, filled, note
+from nystrom_demo.ui.takeaway import emptied, figure_slot, filled, note
 
 LENGTHS = tuple(2**power for power in range(8, 18))
 FAR = 1_000_000
@@ -26,14 +27,7 @@ SCOPES = (("attention alone", "attention"), ("a whole model", "model"))
 PASSES = (("forward", "forward"), ("forward and backward", "backward"))
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 EXACT_METHOD, LANDMARK_METHOD = "softmax (SDPA)", "landmarks"
-DOWNLOAD = """(csv) => {
-  if (!csv) return;
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([csv], {type: 'text/csv'}));
-  link.download = 'attention-time.csv';
-  link.click();
-  URL.revokeObjectURL(link.href);
-}"""
+BY_LAW = "In italics, with ≈: not measured but read from the fitted law."
 
 
 class Workbench(NamedTuple):
@@ -59,16 +53,16 @@ class Workbench(NamedTuple):
             check_choice("what is measured", self.scope, [name for _, name in SCOPES]),
             check_choice("passes", self.passes, [name for _, name in PASSES]),
             check_integer("heads", self.heads, 1, 32),
-            check_integer("numbers a head", self.head_dim, 8, 256),
+            check_integer("head dimension", self.head_dim, 8, 256),
             check_integer("batch", self.batch, 1, 32),
             check_integer("layers", self.layers, 1, 24),
-            check_choice("numbers' format", self.dtype, list(DTYPES)),
+            check_choice("number format", self.dtype, list(DTYPES)),
             check_integer("repeats", self.repeats, 1, 20),
             check_number("seconds a point", self.budget, 0.1, 20),
         )
 
 
-def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
+def build(bench: Bench, checkpoints: Library) -> Refresh:
     """The tab's components and its own events; it measures only when asked."""
     lead = gr.HTML(elem_id="time-lead")
     methods = gr.CheckboxGroup(
@@ -78,23 +72,21 @@ def build(bench: Bench, checkpoints: dict[str, Checkpoint]) -> Refresh:
     with gr.Row(elem_classes="controls"):
         start = gr.Button("Measure", elem_id="time-start", scale=0, min_width=140)
         stop = gr.Button("Stop", elem_id="time-stop", scale=0, min_width=90, visible=False)
-        download = gr.Button("Download CSV", elem_id="time-download", scale=0, min_width=140, visible=False)
+    progress = gr.HTML(elem_id="time-progress")
     words = gr.HTML(elem_id="time-words")
     with gr.Row(elem_classes="figures"):
-        clock = figure_slot("Time of one call against n", "time-clock")
-        gauge = figure_slot("Peak memory of one call against n", "time-memory")
+        clock = figure_slot("Time of one call against n", "time-clock", "dotted: by the fitted law")
+        gauge = figure_slot("Peak memory of one call against n", "time-memory", "dotted: by the fitted law")
     table = gr.HTML(elem_id="time-table")
-    csv = gr.Textbox(visible="hidden", label="CSV", elem_id="time-csv")
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     running = start.click(
         takes_bench(measure),
         [*bench.inputs, *inputs],
-        [words, *clock, *gauge, table, csv, start, stop, download],
+        [progress, words, *clock, *gauge, table, start, stop],
         **quiet,
     )
-    stop.click(stopped, csv, [start, stop, download], cancels=[running], queue=False, **quiet)
-    download.click(None, csv, js=DOWNLOAD, api_visibility="private")
+    stop.click(stopped, None, [progress, start, stop], cancels=[running], queue=False, **quiet)
     return Refresh(takes_bench(introduce), bench.inputs, [lead])
 
 
@@ -106,10 +98,10 @@ def _build_fields() -> list[gr.components.Component]:
         )
         scope = gr.Dropdown(list(SCOPES), value="attention", label="Measure", elem_id="time-scope")
         passes = gr.Dropdown(list(PASSES), value="forward", label="Pass", elem_id="time-passes")
-        dtype = gr.Dropdown(list(DTYPES), value="float32", label="Numbers", elem_id="time-dtype")
+        dtype = gr.Dropdown(list(DTYPES), value="float32", label="Number format", elem_id="time-dtype")
     with gr.Row(elem_classes="fields"):
         heads = gr.Number(12, label="Heads", precision=0, minimum=1, maximum=32, elem_id="time-heads")
-        head_dim = gr.Number(64, label="Numbers a head", precision=0, minimum=8, maximum=256, elem_id="time-head-dim")
+        head_dim = gr.Number(64, label="Head dimension", precision=0, minimum=8, maximum=256, elem_id="time-head-dim")
         batch = gr.Number(1, label="Batch", precision=0, minimum=1, maximum=32, elem_id="time-batch")
         layers = gr.Number(4, label="Layers of the model", precision=0, minimum=1, maximum=24, elem_id="time-layers")
         repeats = gr.Number(5, label="Repeats", precision=0, minimum=1, maximum=20, elem_id="time-repeats")
@@ -137,56 +129,71 @@ def device_name(device: str) -> str:
     return f"{torch.get_num_threads()} CPU threads" if device == "cpu" else device
 
 
-def stopped(csv: str) -> tuple[Any, Any, Any]:
-    """The buttons as before the measurement; the download as soon as there is something."""
-    return gr.update(interactive=True), gr.update(visible=False), gr.update(visible=bool(csv))
+def stopped() -> tuple[Any, Any, Any]:
+    """No progress, and the buttons as before the measurement."""
+    return "", gr.update(interactive=True), gr.update(visible=False)
 
 
 def measure(values: BenchValues, *asked: Any) -> Iterator[tuple[Any, ...]]:
-    """(words, clock, its note, memory, its note, table, csv, start, stop, download) as points come in."""
+    """(progress, words, the slots of time and of memory, table, start, stop) as points come in."""
     work = Workbench(*asked).checked()
-    busy = gr.update(interactive=False), gr.update(visible=True), gr.update(visible=False)
-    yield note("Measuring …"), *emptied(), *emptied(), "", "", *busy
+    busy = gr.update(interactive=False), gr.update(visible=True)
+    lengths, options = sweep_of(values, work)
+    measurements = time_attention(lengths, **options)
+    total = len(lengths) * len(options["methods"])
+    yield progress_of(0, total), "", *emptied(), *emptied(), "", *busy
     points: list[Measurement] = []
     drawn = 0.0
-    for point in sweep(values, work):
+    for point in measurements:
         points.append(point)
         if time.monotonic() - drawn > SECONDS_BETWEEN_DRAWINGS:
             drawn = time.monotonic()
-            yield *drawing(points), "", *busy
-    csv = to_frame(points).to_csv(index=False)
-    yield *drawing(points, until=FAR), csv, *stopped(csv)
+            yield progress_of(len(points), total), *drawing(points, lengths, options, work.longest), *busy
+    ended, *buttons = stopped()
+    yield ended, *drawing(points, lengths, options, FAR), *buttons
 
 
-def sweep(values: BenchValues, work: Workbench) -> Iterator[Measurement]:
-    """The measurements that the visitor asked for, shorter texts first."""
+def progress_of(done: int, total: int) -> str:
+    """How many of the points have come."""
+    return (
+        f'<p class="note"><progress max="{total}" value="{done}" aria-label="Points measured"></progress> '
+        f"{done} of {total} points</p>"
+    )
+
+
+def sweep_of(values: BenchValues, work: Workbench) -> tuple[list[int], dict[str, Any]]:
+    """The lengths to measure and the keyword arguments of `time_attention`, once the model has been admitted."""
     if work.scope == "model":
         hidden, itemsize = work.heads * work.head_dim, DTYPES[work.dtype].itemsize
         backward = work.passes == "backward"
         admit_timed_model(hidden, work.layers, work.longest, backward=backward, itemsize=itemsize)
-    return time_attention(
-        [n for n in LENGTHS if n <= work.longest],
-        num_landmarks=landmarks_to_time(values),
-        methods=[name for name in METHODS if name in work.methods],
-        heads=work.heads,
-        head_dim=work.head_dim,
-        batch=work.batch,
-        num_layers=work.layers if work.scope == "model" else 0,
-        dtype=DTYPES[work.dtype],
-        device=values.device,
-        backward=work.passes == "backward",
-        repeats=work.repeats,
-        budget_seconds=work.budget,
-        budget_bytes=timed_call_bytes(),
-    )
+    options = {
+        "num_landmarks": landmarks_to_time(values),
+        "methods": [name for name in METHODS if name in work.methods],
+        "heads": work.heads,
+        "head_dim": work.head_dim,
+        "batch": work.batch,
+        "num_layers": work.layers if work.scope == "model" else 0,
+        "dtype": DTYPES[work.dtype],
+        "device": values.device,
+        "backward": work.passes == "backward",
+        "repeats": work.repeats,
+        "budget_seconds": work.budget,
+        "budget_bytes": timed_call_bytes(),
+    }
+    return [n for n in LENGTHS if n <= work.longest], options
 
 
-def drawing(points: Sequence[Measurement], until: int | None = None) -> tuple[Any, ...]:
-    """Words, both figures with their notes, and the table."""
-    clock = filled(timing(points, until=until))
+def drawing(
+    points: Sequence[Measurement], lengths: Sequence[int], options: dict[str, Any], until: int
+) -> tuple[Any, ...]:
+    """Words, both figures with their notes and code, and the table."""
+
+    def slot(quantity: str) -> tuple[Any, ...]:
+        return filled(timing(points, quantity, until=until), for_times(lengths, options, quantity, until))
+
     known = any(point.peak_bytes for point in points)
-    gauge = filled(timing(points, "peak_bytes", until=until)) if known else emptied()
-    return in_words(points), *clock, *gauge, table_of(points)
+    return in_words(points), *slot("median"), *(slot("peak_bytes") if known else emptied()), table_of(points)
 
 
 def in_words(points: Sequence[Measurement]) -> str:
@@ -212,7 +219,7 @@ def _meeting(exact: PowerLaw, landmark: PowerLaw, points: Sequence[Measurement])
 
 
 def table_of(points: Sequence[Measurement]) -> str:
-    """A row a length, a column a way: median time and peak memory; by law in italics."""
+    """A row a length, a column a way: median time and peak memory. By law in italics; what did not run says why."""
     methods = list(dict.fromkeys(point.method for point in points))
     cells = {(point.method, point.n): point for point in points}
     head = "".join(f"<th>{escape(method)}</th>" for method in methods)
@@ -222,14 +229,20 @@ def table_of(points: Sequence[Measurement]) -> str:
     )
     return (
         '<div class="table" tabindex="0" role="region" aria-label="Measurements"><table>'
-        f"<thead><tr><th>tokens n</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<thead><tr><th>tokens n</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>{_reasons(points)}"
     )
 
 
 def _cell(point: Measurement | None) -> str:
     if point is None or not point.seconds:
-        return f'<td title="{escape(point.note) if point else ""}">–</td>'
+        return "<td>–</td>"
     said = duration(point.median) + (f", {memory(point.peak_bytes)}" if point.peak_bytes else "")
-    if point.extrapolated:
-        return f'<td title="{escape(point.note)}"><i>{said}</i></td>'
-    return f"<td>{said}</td>"
+    return f"<td><i>≈ {said}</i></td>" if point.extrapolated else f"<td>{said}</td>"
+
+
+def _reasons(points: Sequence[Measurement]) -> str:
+    """Why a way was not measured, its first reason each."""
+    first = {point.method: point.note for point in reversed(points) if point.note}
+    by_law = BY_LAW if any(point.extrapolated for point in points) else ""
+    said = [by_law, *(f"{method}: {first[method]}" for method in reversed(first))]
+    return note(" ".join(filter(None, said)))

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from nystrom_demo.figures.roles import DIVERGING, SEGMENTS, SEQUENTIAL, colour_table
+from nystrom_demo.ui.takeaway import MENU_CSS, SAVING_JS
 
 FOLDER = Path(__file__).parent
 # gradio runs js_on_load as a function's body: the files share its scope, and the last one starts them.
@@ -40,8 +41,8 @@ def _component(template: str, style: str, scripts: tuple[str, ...], elem_id: str
     return gr.HTML(
         value=None,
         html_template=template,
-        css_template=(FOLDER / style).read_text(encoding="utf-8"),
-        js_on_load=f"const PALETTE = {json.dumps(palette())};\n{source}",
+        css_template=MENU_CSS + (FOLDER / style).read_text(encoding="utf-8"),
+        js_on_load=f"const PALETTE = {json.dumps(palette())};\n{SAVING_JS}\n{source}",
         apply_default_css=False,
         elem_id=elem_id,
     )

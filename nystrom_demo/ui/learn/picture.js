@@ -19,7 +19,7 @@ function drawPicture() {
   element.querySelector(".learn-note").textContent = scene.note || scene.error || "";
   element.querySelector(".learn-summary").replaceChildren(...summaryOf(scene));
   element.querySelector(".learn-readings").replaceChildren(...readingsOf(scene));
-  element.querySelector(".learn-exports").hidden = !scene.rows.length;
+  element.querySelector(".takeaway").hidden = !scene.rows.length;
   element.querySelector(".learn-turn").replaceChildren(...turnPages(scene));
 }
 
@@ -132,8 +132,10 @@ function redrawWhenSized() {
 
 tieTerms(element.closest("#learn") || element);
 watch("value", drawPicture);
-for (const button of element.querySelectorAll(".learn-exports button")) {
-  button.addEventListener("click", () => takeAway(button.dataset.form));
-}
+wireSaving(element.querySelectorAll(".takeaway button"), {
+  name: () => `nystrom-${props.value.name}`,
+  svg: () => new XMLSerializer().serializeToString(standalone()),
+  csv: () => tableOf(props.value),
+});
 drawPicture();
 redrawWhenSized();

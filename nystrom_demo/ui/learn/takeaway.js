@@ -1,4 +1,4 @@
-// A picture as a file: SVG with its colours written in, PNG drawn from that, CSV of every number in it.
+// A picture as a file: SVG with its colours written in, CSV of every number in it. Saving itself is ui/takeaway's.
 
 const DRAWN = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font", "text-anchor", "image-rendering"];
 
@@ -20,22 +20,6 @@ function standalone() {
   return copy;
 }
 
-function takeAway(form) {
-  const scene = props.value;
-  const name = `nystrom-${scene.name}`;
-  if (form === "csv") return save(new Blob([tableOf(scene)], { type: "text/csv" }), `${name}.csv`);
-  const copy = standalone();
-  const svg = new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
-  if (form === "svg") return save(svg, `${name}.svg`);
-  const image = new Image();
-  image.onload = () => {
-    const canvas = make("canvas", { width: 2 * image.width, height: 2 * image.height });
-    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-    canvas.toBlob((png) => save(png, `${name}.png`), "image/png");
-  };
-  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(copy))}`;
-}
-
 function tableOf(scene) {
   const revealed = element.closest("#learn")?.hasAttribute("data-revealed") ?? true;
   const rows = [["part", "row", "column", "value"]];
@@ -44,28 +28,16 @@ function tableOf(scene) {
     if (block.kind === "matrix") {
       entriesOf(block).forEach((value, place) => {
         const [row, column] = [Math.floor(place / block.drawn[1]), place % block.drawn[1]];
-        rows.push([block.name, row * block.pooled[0], column * block.pooled[1], value]);
+        const [down, across] = [row * block.pooled[0] + block.first[0], column * block.pooled[1] + block.first[1]];
+        rows.push([block.name, down, across, value]);
       });
     } else if (block.kind === "chart") {
       for (const curve of block.curves) curve.y.forEach((y, i) => rows.push([`${block.name}: ${curve.name}`, block.x[i], "", y]));
     } else if (block.kind === "bars") {
       block.values.forEach((value, i) => rows.push([block.name, block.x[i], "", value]));
     } else if (block.kind === "words") {
-      block.words.forEach((word, i) => rows.push([block.name, i, word, block.segments[i]]));
+      block.words.forEach((word, i) => rows.push([block.name, i + 1, word, block.segments[i] < 0 ? "" : block.segments[i] + 1]));
     }
   }
-  return rows.map((row) => row.map(field).join(",")).join("\n") + "\n";
-}
-
-// A field that a spreadsheet would run as a formula is text here.
-function field(value) {
-  const text = value === null ? "" : String(value);
-  const inert = typeof value === "string" && /^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
-  return /[",\n]/.test(inert) ? `"${inert.replaceAll('"', '""')}"` : inert;
-}
-
-function save(blob, name) {
-  const link = make("a", { href: URL.createObjectURL(blob), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  return rows.map((row) => row.map(csvField).join(",")).join("\n") + "\n";
 }

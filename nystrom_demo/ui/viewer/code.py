@@ -3,7 +3,7 @@
 from nystrom_demo.analysis import LayerInputs, attention_maps
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import AttentionSettings
-from nystrom_demo.snippets import loading
+from nystrom_demo.snippets import HeadView, reading_head
 from nystrom_demo.ui.viewer.words import strongest_cell
 
 _HEAD = """\
@@ -11,14 +11,7 @@ from nystrom_demo import AttentionSettings
 from nystrom_demo.analysis import attention_maps, cell_recipe, collect_layers, head_factors
 from nystrom_demo.checkpoints import load_checkpoint
 
-text = {text!r}
-layer, head = {layer}, {head}  # counted from 0, where the page counts from 1
-settings = {settings!r}
-
-checkpoint = {loader}
-ids = checkpoint.tokenizer(text, return_tensors="pt")["input_ids"].to(checkpoint.device)
-inputs = collect_layers(checkpoint.model, ids, layers=[layer])[0]
-maps = attention_maps(inputs, head, settings)  # exact, landmark and difference, each (n, n)
+{reading}maps = attention_maps(inputs, head, settings)  # exact, landmark and difference, each (n, n)
 
 print(f"misses the exact map by {{maps.difference.norm() / maps.exact.norm():.1%}}")
 print(f"negative entries: {{int((maps.landmark < 0).sum()):,}}")
@@ -35,12 +28,5 @@ def code_for_head(
 ) -> str:
     """A script that prints the head's error, negative entries, row sums, and the cell that the page begins with."""
     row, column = strongest_cell(attention_maps(layer_inputs, head, settings))
-    return _HEAD.format(
-        text=text,
-        layer=layer_inputs.layer,
-        head=head,
-        settings=settings,
-        loader=loading(checkpoint),
-        row=row,
-        column=column,
-    )
+    view = HeadView(checkpoint, text, layer_inputs.layer, head, settings)
+    return _HEAD.format(reading=reading_head(view), row=row, column=column)

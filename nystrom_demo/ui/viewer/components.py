@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from nystrom_demo.figures.roles import DARK_PAGE, DIVERGING, ROLES, SEGMENTS, SEQUENTIAL
+from nystrom_demo.ui.takeaway import MENU_CSS, SAVING_JS
 
 FOLDER = Path(__file__).parent
 SHARED_SCRIPTS = ("elements.js", "colours.js")
@@ -42,7 +43,7 @@ def head_viewer(elem_id: str) -> gr.HTML:
 
 def mosaic(elem_id: str) -> gr.HTML:
     """All heads as a mosaic; its value is a `mosaic_payload`. Fires "choose" with {layer, head}, counted from 0."""
-    return _component("mosaic", (*SHARED_SCRIPTS, "mosaic.js"), START_MOSAIC, elem_id)
+    return _component("mosaic", (*SHARED_SCRIPTS, "mosaic.js", "mosaic_takeaway.js"), START_MOSAIC, elem_id)
 
 
 def palette() -> dict[str, Any]:
@@ -62,8 +63,8 @@ def _component(name: str, scripts: tuple[str, ...], start: str, elem_id: str) ->
     component = gr.HTML(
         value=None,
         html_template=(FOLDER / f"{name}.html").read_text(encoding="utf-8"),
-        css_template=(FOLDER / f"{name}.css").read_text(encoding="utf-8"),
-        js_on_load=f"const PALETTE = {json.dumps(palette())};\n{source}\n{start}",
+        css_template=MENU_CSS + (FOLDER / f"{name}.css").read_text(encoding="utf-8"),
+        js_on_load=f"const PALETTE = {json.dumps(palette())};\n{SAVING_JS}\n{source}\n{start}",
         apply_default_css=False,
         elem_id=elem_id,
     )

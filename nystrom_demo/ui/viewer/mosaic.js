@@ -7,6 +7,7 @@ function makeMosaic(root, palette, choose) {
   for (const node of root.querySelectorAll('[data-part]')) parts[node.dataset.part] = node;
   const mosaic = { parts, palette, choose, value: null, chosen: null, cells: [] };
   parts.grid.addEventListener('keydown', (event) => moveOnMosaic(mosaic, event));
+  wireMosaicTakeaway(mosaic);
   let dark = isDark();
   new MutationObserver(() => {
     if (isDark() !== dark) colourMosaic(mosaic);
@@ -68,6 +69,7 @@ function colourMosaic(mosaic) {
     cell.tabIndex = chosen ? 0 : -1;
   });
   parts.legend.hidden = !known || top === 0;
+  parts.takeaway.hidden = !known;
   parts.bar.style.background = gradient(weight, (share) => share * DEEPEST);
   parts.low.textContent = 'error 0 %';
   parts.high.textContent = `${percent(top)} %`;

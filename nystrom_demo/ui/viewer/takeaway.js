@@ -1,35 +1,13 @@
-// The maps as files: SVG of what the window shows, PNG drawn from that, CSV of every cell behind it.
+// The maps as files: SVG of what the window shows, CSV of every cell behind it. Saving itself is ui/takeaway's.
 
 const SAVED = { side: 480, gap: 40, top: 64, labels: 60 };
 
 function wireTakeaway(view) {
-  for (const button of view.root.querySelectorAll('[data-save]')) {
-    button.addEventListener('click', () => view.head && saveMaps(view, button.dataset.save));
-  }
-}
-
-function saveMaps(view, form) {
-  const { head } = view;
-  const name = `nystrom-layer-${head.layer + 1}-head-${head.head + 1}-m-${head.m}`;
-  if (form === 'csv') return saveAs(new Blob([mapsTable(view)], { type: 'text/csv' }), `${name}.csv`);
-  const svg = mapsSvg(view);
-  if (form === 'svg') return saveAs(new Blob([svg], { type: 'image/svg+xml' }), `${name}.svg`);
-  const image = new Image();
-  image.onload = () => {
-    const canvas = document.createElement('canvas');
-    fitCanvas(canvas, image.width, image.height, 2);
-    canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height);
-    canvas.toBlob((png) => saveAs(png, `${name}.png`), 'image/png');
-  };
-  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
-}
-
-function saveAs(blob, name) {
-  const link = make('a');
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  wireSaving(view.root.querySelectorAll('[data-save]'), {
+    name: () => `nystrom-layer-${view.head.layer + 1}-head-${view.head.head + 1}-m-${view.head.m}`,
+    svg: () => mapsSvg(view),
+    csv: () => mapsTable(view),
+  });
 }
 
 /** The three maps side by side with title, names and, where they fit, token labels. */
@@ -107,9 +85,4 @@ function binOfGroups(axis, start, span, size, bin) {
   const last = start + Math.ceil(((bin + 1) * span) / size) - 1;
   const label = axis.groups[first].label + (last > first ? ` … ${axis.groups[last].label}` : '');
   return [last > first ? `${first + 1}-${last + 1}` : first + 1, csvField(label)];
-}
-
-/** Quoted, and with an apostrophe before what a spreadsheet would run as a formula. */
-function csvField(text) {
-  return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
 }

@@ -1,7 +1,7 @@
-"""Python for what the page shows: code on the public package that prints the same numbers."""
+"""Code for the steps of the tour: each prints the readings that its picture shows."""
 
-from nystrom_demo.checkpoints import TASKS, Checkpoint
 from nystrom_demo.lessons import Case, Lesson
+from nystrom_demo.snippets.parts import loading
 
 _LESSON = """\
 from nystrom_demo import AttentionSettings
@@ -40,9 +40,3 @@ def for_lesson(lesson: Lesson, case: Case) -> str:
         most_tokens=case.most_tokens,
         body=lesson.code,
     )
-
-
-def loading(checkpoint: Checkpoint) -> str:
-    """The call that brings this checkpoint, from the bundled box or from where it came, to the same device."""
-    source = checkpoint.name if checkpoint.name in TASKS else checkpoint.source
-    return f"load_checkpoint({source!r}, {checkpoint.task!r}, device={checkpoint.device.type!r})"

@@ -93,6 +93,7 @@ def test_not_ready_is_a_503_while_the_process_is_healthy():
         "/monitoring", "/monitoring/summary", "/openapi.json", "/docs", "/login", "/pwa_icon/8000", "/gradio_api/token",
         "/gradio_api/deep_link", "/gradio_api/openapi.json", "/gradio_api/upload_progress", "/gradio_api/dev/reload",
         "/gradio_api/runs", "/gradio_api/proxy=http://127.0.0.1/", "/gradio_api/stream/a/b/0/playlist.m3u8",
+        "/gradio_api/mcp", "/gradio_api/mcp/", "/gradio_api/mcp/http", "/gradio_api/mcp/sse",
         "/static/../routes.py", "/static/%2e%2e/routes.py", "/assets/a%00b", "/" + "a" * 900,
         "/static/" + "a/" * 99 + "b" * 260,
     ],

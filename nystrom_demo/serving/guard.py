@@ -45,7 +45,8 @@ ROUTES = tuple(
         ("POST", API + r"/reset/?", "reset"),
     )
 )
-MCP_ROUTES = ((frozenset(("GET", "POST", "DELETE")), re.compile(API + r"/mcp(/[\w./-]{0,100})?", re.ASCII), "mcp"),)
+MCP = re.compile(API + r"/mcp(/http)?/?", re.ASCII)
+MCP_ROUTES = ((frozenset(("GET",)), MCP, "stream"), (frozenset(("POST", "DELETE")), MCP, "mcp"))
 
 
 class Guard:
@@ -163,8 +164,9 @@ class _Exchange:
         if self.scope["method"] != "POST":
             return self.receive
         body = await self._body()
-        if self.kind != "mcp":
-            self._check_body(parse_json(body), name)
+        value = parse_json(body)
+        if self.kind != "mcp":  # a tool's call comes back as a call of the endpoint, which is checked then
+            self._check_body(value, name)
         return self._replay(body)
 
     def _route(self) -> str | None:

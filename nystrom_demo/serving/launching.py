@@ -1,5 +1,6 @@
 """From a gr.Blocks to a running server: the settings in one place, and an orderly end."""
 
+import importlib.util
 import os
 import signal
 import sys
@@ -86,6 +87,8 @@ def start(
 
     `ready_check` is one small forward pass; /ready answers 200 from its first success on.
     """
+    if settings.mcp and importlib.util.find_spec("mcp") is None:
+        raise ModuleNotFoundError("NYSTROM_DEMO_MCP needs the package mcp; pip install 'gradio[mcp]' brings it.")
     start_logging()
     device = choose_device(settings) if device is None else device
     gate = Gate(settings.workers)

@@ -1,12 +1,16 @@
 """The tour in a real Chromium: every step with every example, two-way highlighting, predictions, exports, links."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from browser import PHONE, WIDE
 
 from nystrom_demo.lessons import load_lessons
+from nystrom_demo.serving.launching import start
+from nystrom_demo.serving.settings import Settings
+from nystrom_demo.ui.app import LOOK, build_app
 from nystrom_demo.ui.examples import load_examples
 
 pytestmark = pytest.mark.browser
@@ -66,6 +70,8 @@ def test_pointing_lights_both_ways(open_page):
     page.hover("#learn-picture .block[data-key='kernel_3'] image")
     assert lit(page, "text") == {"kernel_3"}
     assert page.inner_text(".learn-tip").startswith("B: ")
+    page.hover("#learn-picture .block[data-key='kernel_3'] image", position={"x": 1, "y": 1})
+    assert re.search(r"row: landmark 1 “.*\n+column: tokens? 1 ", page.inner_text(".learn-tip"))
     page.hover("h2#learn-title")
     assert lit(page, "picture") == set()
 
@@ -73,7 +79,8 @@ def test_pointing_lights_both_ways(open_page):
 def test_focus_lights_both_ways_and_keys_hold_it(open_page):
     page = open_page()
     open_step(page, 5)
-    page.focus("#learn-text .learn-formula [data-key='kernel_1']")
+    page.focus("#learn-text .learn-formula [data-key='landmark']")
+    page.keyboard.press("Tab")
     assert lit(page, "picture") == {"kernel_1"}
     page.keyboard.press("Enter")
     page.focus("#learn-text .learn-options button")
@@ -97,6 +104,39 @@ def test_a_result_waits_for_the_prediction_which_outlives_a_reload(open_page):
     assert "1 predictions" in page.inner_text(".learn-progress")
     open_step(page, 5)
     assert page.is_visible("#learn-picture .chart.secret")
+
+
+def test_a_result_is_not_spoken_before_the_prediction(open_page):
+    page = open_page()
+    open_step(page, 5)
+    assert not page.is_visible("#learn-picture .learn-summary span")
+    assert page.get_attribute("#learn-picture svg.picture", "aria-label") == f"Picture: {LESSONS[5].title}"
+
+
+def test_predictions_and_links_outlive_a_restart_of_the_server(chromium, tiny_checkpoints):
+    def serve(port: int | None):
+        demo = build_app(tiny_checkpoints)
+        start(demo, Settings(port=port), ready_check=lambda: None, **LOOK)
+        return demo
+
+    def show(link: str) -> None:
+        page.goto(link)
+        wait_for_step(page, 5)
+
+    context = chromium.new_context()
+    page = context.new_page()
+    demo = serve(None)
+    port, link = demo.server_port, f"{demo.local_url}?step=6&m=7&text=A%20great%20film."
+    show(link)
+    page.click("#learn-text .learn-options button[data-option='far']")
+    demo.close(verbose=False)
+    demo = serve(port)
+    show(link)
+    assert "1 predictions" in page.inner_text(".learn-progress")
+    assert page.get_attribute("#learn-text [data-option='far']", "aria-pressed") == "true"
+    assert page.input_value("#bench-text textarea") == "A great film."
+    context.close()
+    demo.close(verbose=False)
 
 
 def test_controls_change_the_picture(open_page):

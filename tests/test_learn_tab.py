@@ -1,12 +1,14 @@
 """The Learn tab's handlers."""
 
 import json
+import re
 from dataclasses import fields
 
 import gradio as gr
 import pytest
 
 from nystrom_demo.lessons import Controls, load_lessons
+from nystrom_demo.serving.limits import Limits, under_limits
 from nystrom_demo.ui.bench import BenchValues
 from nystrom_demo.ui.learn import picture_payload, text_payload
 from nystrom_demo.ui.learn_tab import OWN_CONTROLS, TourControls, go, nearest_step, show_step
@@ -44,6 +46,14 @@ def test_a_step_without_text_keeps_its_lesson_and_says_why_there_is_no_picture(t
     assert picture["error"] == "text is empty: write a sentence to see attention on it."
     assert picture["rows"] == []
     assert code == ""
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_a_picture_that_the_memory_does_not_hold_is_refused(lesson, tiny_checkpoints):
+    with under_limits(Limits(request_bytes=10_000)):
+        _, picture, *_ = show_step(tiny_checkpoints, bench(), LESSONS.index(lesson), *START)
+    assert re.match(r"The picture of \d+ tokens would take about .* allows a request 0.0 MB", picture["error"])
+    assert picture["rows"] == []
 
 
 def test_layer_and_head_are_brought_within_the_model(tiny_checkpoints):

@@ -183,6 +183,21 @@ def test_a_matrix_travels_as_32_bit_numbers():
     assert Matrix("", "exact", "S", values * 0, ("token", "token")).as_json()["limit"] == 1.0
 
 
+def test_rows_and_columns_are_counted_from_1_and_offsets_from_the_left_end(case):
+    scene = PICTURES["convolution"](case())
+    (filters,) = scene.rows[2]
+    assert filters.as_json()["first"] == [1, -(filters.values.shape[1] // 2)]
+    assert scene.rows[0][0].as_json()["first"] == [1, 1]
+
+
+@pytest.mark.parametrize("m", [1, 5, 16])
+def test_the_counted_costs_are_equal_where_the_lines_cross(m):
+    counted = cost.MultiplyAdds(m, d=8, t=6)
+    n = counted.crossing
+    assert counted.exact(n) == pytest.approx(counted.landmarks(n))
+    assert counted.exact(2 * m) < counted.landmarks(2 * m)  # m = n/2 never wins, as the step says
+
+
 def test_a_formula_is_read_as_a_tree():
     (term, *rest) = parse_formula(r"[sum/negative: \frac{\hat q_i}{n}] + softmax(k^T)")
     assert (term.key, term.role) == ("sum", "negative")

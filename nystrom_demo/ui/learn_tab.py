@@ -7,8 +7,12 @@ import gradio as gr
 
 from nystrom_demo import snippets
 from nystrom_demo.checkpoints import Library
-from nystrom_demo.lessons import PICTURES, Case, Controls, load_lessons, load_references
+from nystrom_demo.lessons import PICTURES, Case, Controls, Lesson, load_lessons, load_references
+from nystrom_demo.lessons.pictures.answers import readers
+from nystrom_demo.serving.admission import admit, admit_answer, timed_call_bytes
+from nystrom_demo.serving.estimates import layers_bytes, maps_bytes
 from nystrom_demo.serving.validation import check_integer, check_number, check_switch
+from nystrom_demo.tasks.reading import BATCH_TOKENS
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
 from nystrom_demo.ui.learn import picture_payload, picture_view, text_payload, text_view
 from nystrom_demo.ui.takeaway import code_section
@@ -45,12 +49,14 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
                 controls = _build_controls(checkpoints)
             picture = picture_view("learn-picture")
             code = code_section("learn-code")
-            with gr.Accordion("Sources, and what came after", open=False, elem_id="learn-sources"):
+            with gr.Accordion("Sources, and what other methods trade", open=False, elem_id="learn-sources"):
                 gr.Markdown(load_references())
     inputs = [*bench.inputs, bench.tour_step, bench.layer, bench.head, *controls[2:]]
     outputs = [text, picture, code, *controls]
     fn = takes_bench(functools.partial(show_step, checkpoints))
-    first = fn(*(component.value for component in inputs))  # so that the page opens on a whole step
+    # So that the page opens on a whole step. On the CPU, since ZeroGPU has its GPU for visitors' requests only.
+    values = {component: component.value for component in inputs} | {bench.device: checkpoints.devices[-1]}
+    first = fn(*values.values())
     text.value, picture.value, code.value = first[:3]
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     for view in (text, picture):
@@ -121,6 +127,7 @@ def show_step(checkpoints: Library, values: BenchValues, index: int, *controls: 
             gr.update(visible=name in shown, value=getattr(case.controls, name) + 1, maximum=max(size, 2))
             for name, size in sizes
         )
+        admit_step(lesson, case)
         scene = PICTURES[lesson.name](case)
     except ValueError as error:
         return text_payload(index, None), picture_payload(index, None, str(error)), "", *visible
@@ -145,4 +152,16 @@ def make_case(checkpoints: Library, values: BenchValues, *controls: Any) -> Case
             sharpness=check_number("sharpness", sharpness, 0, 15),
         ),
         checkpoints.boxes[values.device],
+        timed_call_bytes(),
     )
+
+
+def admit_step(lesson: Lesson, case: Case) -> None:
+    """Refusal where this server's memory does not hold the step's picture: its text's layer, the maps of all heads."""
+    config = case.checkpoint.model.config
+    longest = 2 * case.n if lesson.name == "padding" else case.n  # the text, padded to twice its length
+    needed = layers_bytes(config, longest) + config.num_attention_heads * maps_bytes(longest, case.m)
+    admit(needed, f"The picture of {longest:,} tokens")
+    if lesson.name == "answers":
+        for _, reader in readers(case):
+            admit_answer(case.checkpoints[reader.task].model.config, reader, case.landmark_settings, BATCH_TOKENS)

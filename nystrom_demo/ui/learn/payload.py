@@ -34,7 +34,8 @@ def text_payload(index: int, scene: Scene | None) -> dict[str, Any]:
 def picture_payload(index: int, scene: Scene | None, error: str = "") -> dict[str, Any]:
     """A scene for the picture component, or the sentence that says why there is none."""
     lessons = load_lessons()
-    about = {"name": lessons[index].name, "index": index, "count": len(lessons), "error": error}
+    lesson = lessons[index]
+    about = {"name": lesson.name, "title": lesson.title, "index": index, "count": len(lessons), "error": error}
     nothing = {"rows": [], "readings": [], "summary": "", "note": ""}
     return about | (nothing if scene is None else scene.as_json())
 

@@ -10,7 +10,7 @@ function drawPicture() {
   const sheet = element.querySelector(".learn-picture");
   if (!scene) return;
   const width = Math.max(Math.floor(sheet.clientWidth), 280);
-  const picture = draw("svg", { width, class: "picture", "data-step": scene.index, xmlns: SVG, role: "group", "aria-label": scene.summary });
+  const picture = draw("svg", { width, class: "picture", "data-step": scene.index, xmlns: SVG, role: "group", "aria-label": `Picture: ${scene.title}` });
   let y = 0;
   for (const row of scene.rows) y = drawRow(scene, row, width, y, picture) + GAP;
   picture.setAttribute("height", Math.max(y - GAP, 1));
@@ -115,7 +115,9 @@ function fitting(line, ideal, width) {
 function hiddenPlate(block, x, y, width, height) {
   if (!block.secret) return [];
   const plate = draw("g", { class: "plate" }, draw("rect", { x, y, width, height, rx: 3 }));
-  if (width > 70) plate.append(draw("text", { x: x + width / 2, y: y + height / 2 + 4, class: "middle" }, "predict first"));
+  const middle = { x: x + width / 2, class: "middle" };
+  if (width > 70) plate.append(draw("text", { ...middle, y: y + height / 2 + 4 }, "predict first"));
+  if (width > 200) plate.append(chartName(block.name, x + GAP, y + GAP, width - GAP));
   return [plate];
 }
 

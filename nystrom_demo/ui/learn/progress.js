@@ -1,4 +1,7 @@
 // What the reader predicted stays in this browser: {lesson: {option, right}}, option "" for "show me".
+// In localStorage and not in a gr.BrowserState: that one sends every prediction to the server and back before the
+// page may show the result, and it is encrypted with a secret of the server, which a restart changes unless every replica
+// is given the same one.
 const STORE = "nystrom-demo-tour";
 let forgetful = "";
 let progress = recall();

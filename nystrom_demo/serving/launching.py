@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -70,9 +71,14 @@ def launch_arguments(demo: gr.Blocks, settings: Settings, readiness: Readiness |
         "pwa": False,
         "share": False,
         "mcp_server": settings.mcp,
+        "head": f"<style>{_beside('restarted.css')}</style><script>{_beside('restarted.js')}</script>",
         "footer_links": [],
         "quiet": True,
     }
+
+
+def _beside(name: str) -> str:
+    return (Path(__file__).parent / name).read_text("utf-8")
 
 
 def start(

@@ -9,6 +9,7 @@ import pytest
 
 from nystrom_demo.lessons import Controls, load_lessons
 from nystrom_demo.serving.limits import Limits, under_limits
+from nystrom_demo.ui.app import build_app
 from nystrom_demo.ui.bench import BenchValues
 from nystrom_demo.ui.learn import picture_payload, text_payload
 from nystrom_demo.ui.learn_tab import OWN_CONTROLS, TourControls, go, nearest_step, show_step
@@ -25,6 +26,14 @@ def bench(text: str = TEXT, num_landmarks: int = 5) -> BenchValues:
 def test_the_controls_are_those_of_a_picture():
     assert TourControls._fields == tuple(field.name for field in fields(Controls))
     assert set(OWN_CONTROLS) <= {lesson.name for lesson in LESSONS}
+
+
+def test_one_event_alone_draws_the_tour(tiny_checkpoints):
+    """Two events could answer in the wrong order, and an older step would stay on the page."""
+    events = build_app(tiny_checkpoints).fns.values()
+    drawing = [event for event in events if any(part.elem_id == "learn-picture" for part in event.outputs)]
+    assert len(drawing) == 1
+    assert drawing[0].trigger_mode == "always_last"
 
 
 @pytest.mark.parametrize("index", range(len(LESSONS)))

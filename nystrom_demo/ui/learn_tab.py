@@ -14,6 +14,7 @@ from nystrom_demo.serving.estimates import layers_bytes, maps_bytes
 from nystrom_demo.serving.validation import check_integer, check_number, check_switch
 from nystrom_demo.tasks.reading import BATCH_TOKENS
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
+from nystrom_demo.ui.changes import fingerprint
 from nystrom_demo.ui.learn import picture_payload, picture_view, text_payload, text_view
 from nystrom_demo.ui.takeaway import code_section
 
@@ -69,10 +70,14 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
         js="(layer, head) => [layer - 1, head - 1]",
         **quiet,
     )
-    chosen.then(fn, inputs, outputs, trigger_mode="always_last", **quiet)
-    changes = [component.change for component in (bench.tour_step, *controls[2:])]
+    # One event alone draws, whatever changed, so that the answer to an older question never comes last: what the bench
+    # and the sliders change goes through `news`, which says for what.
+    news = gr.Textbox("", visible="hidden", label="What the tour is to show", elem_id="learn-news")
+    tell = Refresh(name_values, [*bench.inputs, bench.layer, bench.head], [news])
+    chosen.then(*tell[:3], queue=False, **quiet)
+    changes = [component.change for component in (news, bench.tour_step, *controls[2:])]
     gr.on(changes, fn, inputs, outputs, trigger_mode="always_last", **quiet)
-    return Refresh(fn, inputs, outputs)
+    return tell
 
 
 def _build_controls(checkpoints: Library) -> TourControls:
@@ -100,6 +105,11 @@ def _build_controls(checkpoints: Library) -> TourControls:
         ),
         slider(0, 15, start.sharpness, label="Sharpness β", visible=False, elem_id="learn-sharpness"),
     )
+
+
+def name_values(*shown: Any) -> str:
+    """A name for the bench's values with layer and head, which changes when they do."""
+    return fingerprint(shown)
 
 
 def go(event: gr.EventData) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 60_000
 
 
 @dataclass
@@ -46,6 +46,16 @@ def app_url(tiny_checkpoints) -> Iterator[str]:
     demo.close(verbose=False)
 
 
+def new_page(chromium, url: str, watch: Watch, query: str = "", viewport: dict = WIDE, theme: str = "light"):
+    """A loaded page of the app in a fresh browser context, watched."""
+    page = chromium.new_context(viewport=viewport, color_scheme=theme).new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    watch.follow(page)
+    page.goto(f"{url}?__theme={theme}{query}")
+    page.wait_for_selector("#tabs [role=tab]")
+    return page
+
+
 @pytest.fixture
 def open_page(chromium, app_url) -> Iterator:
     """open_page(query="", viewport=WIDE, theme="light") → a loaded page; none may call out or log an error."""
@@ -53,12 +63,8 @@ def open_page(chromium, app_url) -> Iterator:
     contexts = []
 
     def open_one(query: str = "", viewport: dict = WIDE, theme: str = "light"):
-        contexts.append(chromium.new_context(viewport=viewport, color_scheme=theme))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(TIMEOUT_MS)
-        watch.follow(page)
-        page.goto(f"{app_url}?__theme={theme}{query}")
-        page.wait_for_selector("#tabs [role=tab]")
+        page = new_page(chromium, app_url, watch, query, viewport, theme)
+        contexts.append(page.context)
         return page
 
     yield open_one

@@ -1,23 +1,57 @@
 """Walks through the app in a real Chromium: every tab, by mouse and keyboard, wide and on a phone, light and dark.
 
-The `open_page` fixture asserts that no page called out or logged an error.
+No page may call out or log an error. Walks that leave the page as they found it, or need none in particular, share one.
 """
 
 import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import PHONE, go_to
+from browser import PHONE, Watch, go_to, new_page
 
 pytestmark = pytest.mark.browser
 
 SHOWN = {
     "Learn": "#learn-text h2, #learn-text h3",
-    "Tasks": "#tasks-answer .verdict",
-    "Attention": "#attention-viewer canvas",
-    "Error": "#error-lead .verdict",
+    "Tasks": "#tasks-curve .js-plotly-plot",
+    "Attention": "#attention-mosaic .cell[aria-busy=false]",
+    "Error": "#error-against .js-plotly-plot",
     "Time": "#time-lead p",
 }
+HEADS = {  # and the example that each brings
+    "Masked words": "Sentences",
+    "Sentiment": "Film review",
+    "Entities": "News",
+    "Answers": "Passage",
+    "Choices": "Dialogue",
+}
+# gradio fades what it fetches anew, and colours change by transition: contrast is judged once both are over.
+AT_REST = """() => !document.querySelector('#views .pending')
+  && !document.getAnimations().some((each) => each instanceof CSSTransition)"""
+
+
+@pytest.fixture(scope="module")
+def page(chromium, app_url):
+    """One wide, light page for the walks that can share it."""
+    watch = Watch(app_url)
+    page = new_page(chromium, app_url, watch)
+    yield page
+    page.context.close()
+    assert watch.external == watch.errors == []
+
+
+@pytest.fixture
+def tasks(page):
+    """The shared page on its Tasks tab, the mouse and the focus nowhere."""
+    page.mouse.move(1, 1)
+    page.evaluate("document.activeElement.blur()")
+    go_to(page, "Tasks", "#tasks-answer p")
+    return page
+
+
+def choose_head(page, name: str) -> None:
+    page.locator(f"#tasks-head label:has-text('{name}')").click()
+    page.wait_for_function("name => document.querySelector('#tasks-head label.selected')?.innerText === name", arg=name)
 
 
 def set_landmarks(page, name: str, said: str) -> None:
@@ -26,6 +60,7 @@ def set_landmarks(page, name: str, said: str) -> None:
 
 
 def serious_violations(page) -> list[str]:
+    page.wait_for_function(AT_REST)
     found = Axe().run(page).response["violations"]
     return [
         f"{each['id']}: {node['html'][:120]}"
@@ -35,40 +70,20 @@ def serious_violations(page) -> list[str]:
     ]
 
 
-def test_the_page_opens_on_a_complete_example(open_page):
-    page = open_page()
+def test_the_page_opens_on_a_complete_example(page):
     page.wait_for_selector(SHOWN["Learn"])
     assert re.search(r"\d+ tokens, 16 landmarks: one for [\d.]+ tokens", page.inner_text("#bench-readout"))
     assert page.locator("#bench-example label.selected").inner_text() == "Film review"
 
 
-def violations_at_rest(page, tries: int = 10) -> list[str]:
-    """What axe finds once the page rests: gradio fades a line for a moment while it fetches its successor."""
-    found = serious_violations(page)
-    for _ in range(tries):
-        if not found:
-            break
-        page.wait_for_timeout(500)
-        found = serious_violations(page)
-    return found
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_tab_has_a_serious_barrier(open_page, theme):
     page = open_page(theme=theme)
+    lightness = max(map(int, re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))[:3]))
+    assert lightness < 60 if theme == "dark" else lightness > 200
     for tab, shown in SHOWN.items():
         go_to(page, tab, shown)
-        if tab == "Tasks":  # gradio shows an empty figure without a name until plotly has come
-            page.wait_for_selector("#tasks-curve .js-plotly-plot")
-        if tab == "Error":
-            page.wait_for_selector("#error-against .js-plotly-plot")
-        assert violations_at_rest(page) == [], tab
-
-
-def test_dark_mode_is_dark(open_page):
-    page = open_page(theme="dark")
-    channels = re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))
-    assert max(int(channel) for channel in channels[:3]) < 60
+        assert serious_violations(page) == [], tab
 
 
 def test_a_phone_shows_every_tab_without_scrolling_sideways(open_page):
@@ -76,29 +91,134 @@ def test_a_phone_shows_every_tab_without_scrolling_sideways(open_page):
     assert not page.locator("#bench-text textarea").is_visible()
     assert page.locator("#bench-landmarks").is_visible()
     for tab, shown in SHOWN.items():
-        if not page.get_by_role("tab", name=tab, exact=True).is_visible():
-            page.locator("#tabs .overflow-menu button").first.click()
         go_to(page, tab, shown)
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= PHONE["width"], tab
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], tab
+    page.click("#bench-text-section > button")
+    page.wait_for_selector("#bench-text textarea", state="visible")
+    low = page.evaluate(
+        """() => [...document.querySelectorAll('#bench button, #bench label:has(> input), #tabs [role=tab]')]
+            .filter((each) => each.offsetParent && each.getBoundingClientRect().height < 40)
+            .map((each) => each.outerHTML.slice(0, 120))"""
+    )
+    assert low == []  # a finger needs about 40 pixels
 
 
-def test_m_changes_the_answer_and_m_of_n_is_exact(open_page):
-    page = open_page()
-    go_to(page, "Tasks", SHOWN["Tasks"])
-    set_landmarks(page, "4", "4 landmarks")
-    four = page.inner_text("#tasks-answer .landmark")
-    set_landmarks(page, "64", "64 landmarks")
-    assert page.inner_text("#tasks-answer .landmark") != four
-    set_landmarks(page, "exact", "exact as well")
-    exact, landmark = (page.inner_text(f"#tasks-answer .{side} .bars") for side in ("exact", "landmark"))
+def test_every_part_of_the_bench_is_within_the_window_s_reach(page):
+    """What is taller than the window scrolls; nothing of it lies beside the bench, where no one sees it."""
+    outside = page.evaluate(
+        """() => {
+          const bench = document.querySelector('#bench').getBoundingClientRect();
+          return [...document.querySelectorAll('#bench > *')].filter((part) => part.offsetParent)
+            .filter((part) => part.getBoundingClientRect().left > bench.right).map((part) => part.id);
+        }"""
+    )
+    assert outside == []
+
+
+def test_m_changes_the_answer_and_m_of_n_is_exact(tasks):
+    choose_head(tasks, "Sentiment")
+    set_landmarks(tasks, "4", "4 landmarks")
+    four = tasks.inner_text("#tasks-answer .landmark")
+    set_landmarks(tasks, "64", "64 landmarks")
+    assert tasks.inner_text("#tasks-answer .landmark") != four
+    set_landmarks(tasks, "exact", "exact as well")
+    exact, landmark = (tasks.inner_text(f"#tasks-answer .{side} .bars") for side in ("exact", "landmark"))
     assert exact == landmark
-    assert "attended exactly" in page.inner_text("#bench-readout")
+    assert "attended exactly" in tasks.inner_text("#bench-readout")
+    set_landmarks(tasks, "16", "16 landmarks")
 
 
-def test_the_slider_moves_by_keyboard(open_page):
-    page = open_page()
-    go_to(page, "Tasks", SHOWN["Tasks"])
-    page.focus("#bench-landmarks input[type=range]")
-    page.keyboard.press("ArrowRight")
-    page.wait_for_selector("#tasks-answer h3:has-text('17 landmarks')")
+def test_the_slider_moves_by_keyboard(tasks):
+    tasks.focus("#bench-landmarks input[type=range]")
+    tasks.keyboard.press("ArrowRight")
+    tasks.wait_for_selector("#tasks-answer h3:has-text('17 landmarks')")
+
+
+def test_every_head_answers_its_own_example(tasks):
+    for head, example in HEADS.items():
+        choose_head(tasks, head)
+        tasks.wait_for_selector(f"#bench-example label.selected:has-text('{example}')")
+        tasks.wait_for_selector("#tasks-cost .cost b")
+        assert tasks.locator("#tasks-answer .verdict").inner_text()
+
+
+def test_words_are_masked_by_mouse_and_by_keyboard(tasks):
+    choose_head(tasks, "Masked words")
+    pressed = "#tasks-board button[aria-pressed=true]"
+    tasks.wait_for_selector(pressed)
+    gaps = tasks.locator(pressed).count()
+    answered = "#tasks-answer .exact h4:nth-of-type({})"
+    tasks.locator("#tasks-board button[aria-pressed=false]").first.click()
+    tasks.wait_for_selector(answered.format(gaps + 1))
+    tasks.wait_for_function("document.activeElement.dataset.token !== undefined")  # the focus stays on the board
+    while tasks.evaluate("document.activeElement.ariaPressed") == "true":  # past the example's own mask
+        tasks.keyboard.press("ArrowRight")
+    tasks.keyboard.press("Enter")
+    tasks.wait_for_selector(answered.format(gaps + 2))
+    assert tasks.locator(pressed).count() == gaps + 2
+    tasks.wait_for_function("document.activeElement.dataset.token !== undefined")
+    tasks.keyboard.press("Enter")
+    tasks.wait_for_selector(answered.format(gaps + 2), state="detached")
+    assert tasks.locator(pressed).count() == gaps + 1
+
+
+def test_a_question_of_the_visitor_s_own(tasks):
+    choose_head(tasks, "Choices")
+    tasks.wait_for_selector("#tasks-answer .exact .bars li:nth-child(4)")
+    tasks.fill("#tasks-options textarea", "yes\nno")
+    tasks.locator("#tasks-choices-question textarea, #tasks-choices-question input").focus()
+    tasks.wait_for_selector("#tasks-answer .exact .bars li:nth-child(2) .name:text-is('2. no')")
+    assert tasks.locator("#tasks-answer .exact .bars li").count() == 2
+
+
+def test_an_empty_text_teaches(tasks):
+    choose_head(tasks, "Sentiment")
+    tasks.wait_for_selector("#tasks-answer .exact .bars li:nth-child(2)")
+    tasks.fill("#bench-text textarea", "")
+    tasks.wait_for_selector("#tasks-answer .teach:has-text('Type a text')")
+    tasks.locator("#bench-example input[value='review']").check(force=True)
+    tasks.wait_for_selector("#tasks-answer .exact .bars li:nth-child(2)")
+
+
+def test_a_sweep_streams_a_table_stops_and_can_be_downloaded(page):
+    go_to(page, "Time", SHOWN["Time"])
+    for field, value in (("heads", "2"), ("head-dim", "8"), ("repeats", "1"), ("budget", "0.1")):
+        page.fill(f"#time-{field} input", value)
+    page.click("#time-start")
+    page.wait_for_selector("#time-table td >> nth=3")
+    page.wait_for_selector("#time-start:not([disabled])")
+    page.wait_for_selector("#time-clock .js-plotly-plot")
+    assert not page.locator("#time-stop").is_visible()
+    with page.expect_download() as download:
+        page.click("#time-clock-slot [data-save=csv]")
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0].startswith("method,") and len(lines) > 4
+    assert "1,000,000 tokens would take" in page.inner_text("#time-words")
+
+
+def test_every_control_is_reached_by_keyboard(tasks):
+    """Tab alone comes to the bench's controls, the tabs and the heads, and what holds the focus shows it."""
+    wanted = {"bench-landmarks", "bench-quick", "bench-example", "bench-text", "bench-task", "share-copy", "tasks-head"}
+    reached, ringless = set(), []
+    for _ in range(60):
+        tasks.keyboard.press("Tab")
+        focused = tasks.evaluate(
+            """() => {
+              const at = document.activeElement;
+              const style = (node) => getComputedStyle(node);
+              const ring = (node) => node && (style(node).outlineStyle !== 'none' || style(node).boxShadow !== 'none');
+              return {
+                ids: [...document.querySelectorAll('[id]')].filter((node) => node.contains(at)).map((node) => node.id),
+                tab: at.getAttribute('role') === 'tab',
+                ringed: at === document.body || ring(at) || ring(at.closest('label')) || ring(at.closest('.wrap')),
+                html: at.outerHTML.slice(0, 120),
+              };
+            }"""
+        )
+        reached |= wanted.intersection(focused["ids"]) | ({"a tab"} if focused["tab"] else set())
+        if not focused["ringed"]:
+            ringless.append(focused["html"])
+        if reached == wanted | {"a tab"}:
+            break
+    assert reached == wanted | {"a tab"}
+    assert ringless == []

@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_type_hints
 
 import gradio as gr
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from nystrom_demo.checkpoints import BUNDLED, Library
 from nystrom_demo.tasks import fill_mask
 from nystrom_demo.ui import changes
+from nystrom_demo.ui.app import build_app
 from nystrom_demo.ui.bench import TASK_LABELS, TextSize
 from nystrom_demo.ui.changes import end_range, fingerprint, landmarks_for, settle, slide, stamp
 from nystrom_demo.ui.examples import example_for, load_examples
@@ -156,3 +157,22 @@ def test_a_change_stamps_the_open_tab_only():
 def test_a_whole_number_has_one_stamp_however_it_is_sent():
     assert fingerprint((16, True)) == fingerprint((16.0, True))
     assert len({fingerprint((value,)) for value in (16, 17, "16", True, None, 1)}) == 6
+
+
+def test_only_what_is_started_and_stopped_drops_an_event_that_comes_while_it_runs(tiny_checkpoints):
+    demo = build_app(tiny_checkpoints)
+    answered = [
+        fn for fn in demo.fns.values() if fn.fn is not None and fn.targets
+    ]  # the named endpoints have no targets
+    dropping = {demo.blocks[each].elem_id for fn in answered if fn.trigger_mode == "once" for each, _ in fn.targets}
+    assert dropping == {"time-start", "time-stop", "long-start", "long-stop"}
+
+
+def test_an_event_with_data_of_its_own_is_answered_each_time(tiny_checkpoints):
+    """Gradio asks a second time with the first one's data, if told to ask again for the last."""
+    with_data = [fn for fn in build_app(tiny_checkpoints).fns.values() if fn.fn and _takes_data(fn.fn)]
+    assert len(with_data) == 5 and {fn.trigger_mode for fn in with_data} == {"multiple"}
+
+
+def _takes_data(fn) -> bool:
+    return any(hint is gr.EventData for hint in get_type_hints(getattr(fn, "func", fn)).values())

@@ -12,6 +12,7 @@ from nystrom_demo.ui import attention_tab, error_tab, learn_tab, tasks_tab, time
 from nystrom_demo.ui.api import Endpoints
 from nystrom_demo.ui.bench import Bench, Refresh, build_bench
 from nystrom_demo.ui.changes import fingerprint, wire_changes
+from nystrom_demo.ui.events import EACH
 from nystrom_demo.ui.examples import load_examples
 from nystrom_demo.ui.share import Share, build_share, wire_share
 
@@ -127,5 +128,5 @@ def _refresh_on_change(stamp: gr.Textbox, refresh: Refresh) -> None:
     )
     if refresh.then:
         fn, inputs, outputs = refresh.then
-        later = refreshed.then(fn, inputs, outputs, show_progress="hidden", api_visibility="private")
+        later = refreshed.then(fn, inputs, outputs, **EACH)  # even while the one before is being cancelled
         stamp.change(None, cancels=[later], api_visibility="private")  # what it shows would be out of date

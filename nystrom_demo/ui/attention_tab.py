@@ -13,7 +13,9 @@ from nystrom_demo.analysis import LayerInputs, collect_layers, head_errors
 from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.serving.admission import admit_maps, admit_reading
+from nystrom_demo.snippets import HeadView
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
+from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
 from nystrom_demo.ui.takeaway import code_section
 from nystrom_demo.ui.viewer import (
     ShownToken,
@@ -93,12 +95,11 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
     heads = mosaic("attention-mosaic")
     viewer = head_viewer("attention-viewer")
     code = code_section("attention-code")
-    heads.choose(take_choice, None, [layer, head], queue=False, show_progress="hidden", api_visibility="private").then(
+    heads.choose(take_choice, None, [layer, head], **EACH, **AT_ONCE).then(
         takes_bench(functools.partial(show_head, reader)),
         [*bench.inputs, layer, head],
         [viewer, code],
-        show_progress="minimal",
-        api_visibility="private",
+        **LAST | {"show_progress": "minimal"},
     )
     return Refresh(
         takes_bench(functools.partial(show_tab, reader)),
@@ -122,8 +123,8 @@ def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> 
         viewer = head_payload(text.layers[layer], head, values.settings(), text.tokens)
     except ValueError as error:
         return layer, head, {"message": str(error)}, "", None
-    checkpoint = values.checkpoint(reader.checkpoints)
-    code = code_for_head(checkpoint, values.text, text.layers[layer], head, values.settings())
+    view = HeadView(values.checkpoint(reader.checkpoints), values.text, layer, head, values.settings())
+    code = code_for_head(view, viewer["strongest"])
     return layer, head, viewer, code, mosaic_payload(None, text.shape, (layer, head), text.num_tokens, viewer["m"])
 
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import gradio as gr
+from transformers import PreTrainedConfig
 
 from nystrom_demo.attention import PINV_ITERATIONS
 from nystrom_demo.checkpoints import BUNDLED, Checkpoint, Library
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.serving.limits import current_limits
 from nystrom_demo.serving.validation import check_choice, check_integer, check_switch, check_text
+from nystrom_demo.ui.events import AT_ONCE, LAST
 from nystrom_demo.ui.examples import Example, example_for, example_of, load_examples
 
 TASK_LABELS = {
@@ -243,7 +245,6 @@ def _build_model_section(library: Library) -> tuple[gr.Dropdown, gr.Slider, gr.R
 
 
 def _wire(bench: Bench, examples: dict[str, Example]) -> None:
-    private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     # change, not input, which a gr.Textbox leaves out for pasting and for the delete key
     bench.text.change(
         None,
@@ -254,10 +255,10 @@ def _wire(bench: Bench, examples: dict[str, Example]) -> None:
         api_visibility="private",
     )
     bench.example.input(
-        functools.partial(load_example, examples), bench.example, [bench.text, bench.settled], **private
+        functools.partial(load_example, examples), bench.example, [bench.text, bench.settled], **LAST, **AT_ONCE
     )
     for button, m in zip(bench.quick, (*QUICK_LANDMARKS, None), strict=True):
-        button.click(functools.partial(quick_landmarks, m), bench.size, bench.num_landmarks, **private)
+        button.click(functools.partial(quick_landmarks, m), bench.size, bench.num_landmarks, **LAST, **AT_ONCE)
 
 
 def load_example(examples: dict[str, Example], name: str) -> tuple[str, str]:
@@ -282,6 +283,12 @@ def quick_landmarks(m: int | None, size: TextSize | int) -> Any:
 def count_tokens(checkpoint: Checkpoint, text: str) -> int:
     """Tokens of a text, the two special ones included."""
     return len(checkpoint.tokenizer(text, verbose=False)["input_ids"])
+
+
+def head_within(config: PreTrainedConfig, layer: int, head: int) -> tuple[int, int]:
+    """Layer and head brought within the model's, for a choice that was made on a larger one; both count from 0."""
+    sizes = ("layer", layer, config.num_hidden_layers), ("head", head, config.num_attention_heads)
+    return tuple(min(check_integer(name, place, 0, 10_000), size - 1) for name, place, size in sizes)
 
 
 def describe(size: TextSize, num_landmarks: int) -> str:

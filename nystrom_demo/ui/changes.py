@@ -25,6 +25,7 @@ from nystrom_demo.ui.bench import (
     new_head_notice,
     suit_head,
 )
+from nystrom_demo.ui.events import AT_ONCE, LAST
 from nystrom_demo.ui.examples import Example, example_of
 
 VALUES = len(fields(BenchValues))
@@ -42,7 +43,6 @@ def wire_changes(
 
     open_tab: a text box, set by the page itself, so that two answers that pass each other leave it right.
     """
-    quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     # Behind the gate, since it may have to load a checkpoint.
     settled = gr.on(
         [*(each.change for each in (bench.settled, bench.task, bench.device, bench.source)), *also],
@@ -52,20 +52,18 @@ def wire_changes(
             *(bench.text, bench.settled, bench.task, bench.source, bench.num_landmarks, bench.example),
             *(bench.size, bench.served, bench.notice),
         ],
-        trigger_mode="always_last",
-        show_progress="minimal",
         show_progress_on=bench.source,
-        api_visibility="private",
+        **LAST | {"show_progress": "minimal"},
     )
-    settled.then(end_range, bench.size, bench.num_landmarks, **quiet)
+    settled.then(end_range, bench.size, bench.num_landmarks, **LAST, **AT_ONCE)
     stamping = (
         functools.partial(stamp, tuple(stamps)),
         [*bench.inputs, bench.layer, bench.head, bench.size, open_tab],
         [bench.readout, *stamps.values()],
     )
-    settled.success(*stamping, **quiet)  # with the tab that is open by then
+    settled.success(*stamping, **LAST, **AT_ONCE)  # with the tab that is open by then
     others = (bench.num_landmarks, bench.pinv_iterations, bench.inv_coeff_init_option, open_tab)
-    gr.on([each.change for each in others], *stamping, trigger_mode="always_last", **quiet)
+    gr.on([each.change for each in others], *stamping, **LAST, **AT_ONCE)
 
 
 def settle(library: Library, examples: dict[str, Example], *args: Any) -> tuple[Any, ...]:

@@ -23,6 +23,7 @@ from nystrom_demo.analysis import (
 from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.analysis.spectra import PINV_STEPS
 from nystrom_demo.checkpoints import Checkpoint, Library
+from nystrom_demo.config import AttentionSettings
 from nystrom_demo.figures import curves
 from nystrom_demo.figures.words import percent
 from nystrom_demo.model import NystromformerModel
@@ -33,6 +34,7 @@ from nystrom_demo.snippets import errors as snippets
 from nystrom_demo.ui import long_texts
 from nystrom_demo.ui.attention_tab import ReadText, TextReader, nearest_head, take_choice
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
+from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
 from nystrom_demo.ui.heads.markup import message
 from nystrom_demo.ui.takeaway import SKIPPED, Slot, code_section, emptied, figure_slot, filled
 from nystrom_demo.ui.viewer import mosaic, mosaic_payload
@@ -87,11 +89,10 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
     refresh = Refresh(
         takes_bench(functools.partial(show, reader)), own, [bench.layer, bench.head, heads, lead], then, lead
     )
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    chosen = heads.choose(take_choice, None, [bench.layer, bench.head], queue=False, **quiet)
-    chosen.then(refresh.fn, refresh.inputs, refresh.outputs, **quiet).then(*then, **quiet)
+    chosen = heads.choose(take_choice, None, [bench.layer, bench.head], **EACH, **AT_ONCE)
+    chosen.then(refresh.fn, refresh.inputs, refresh.outputs, **LAST).then(*then, **LAST)
     measure.input(
-        takes_bench(functools.partial(show_measure, checkpoints)), [*own, known], [*slots[0], *slots[1]], **quiet
+        takes_bench(functools.partial(show_measure, checkpoints)), [*own, known], [*slots[0], *slots[1]], **LAST
     )
     return refresh
 
@@ -141,10 +142,15 @@ def measure_head(
 
 
 def head_view(checkpoint: Checkpoint, values: BenchValues, text: ReadText, layer: int, head: int) -> HeadView:
-    """The chosen head on the text, with the landmarks that there are tokens for; as many as tokens are exact."""
-    settings = values.settings()
-    settings = settings._replace(implementation="nystrom", num_landmarks=landmarks_of(settings, text.num_tokens))
+    """The chosen head on the text, with the landmarks that there are tokens for."""
+    settings = landmark_settings(values, text.num_tokens)
     return HeadView(checkpoint, values.text, *nearest_head(text, layer, head), settings)
+
+
+def landmark_settings(values: BenchValues, num_tokens: int) -> AttentionSettings:
+    """The bench's settings with no more landmarks than tokens; as many as tokens are exact."""
+    settings = values.settings()
+    return settings._replace(implementation="nystrom", num_landmarks=landmarks_of(settings, num_tokens))
 
 
 def draw_head(text: ReadText, view: HeadView, measure: str) -> Iterator[dict[str, Any]]:
@@ -214,9 +220,7 @@ def show_measure(
     measure = check_measure(measure)
     if known.of_head is None:
         return SKIPPED + SKIPPED
-    n = int(known.of_head.num_landmarks.max())
-    settings = values.settings()
-    settings = settings._replace(implementation="nystrom", num_landmarks=landmarks_of(settings, n))
+    settings = landmark_settings(values, int(known.of_head.num_landmarks.max()))
     view = HeadView(values.checkpoint(checkpoints), values.text, layer, head, settings)
     return draw_against(view, known, measure) + draw_over_heads(view, known, measure)
 

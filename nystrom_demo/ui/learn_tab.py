@@ -13,8 +13,9 @@ from nystrom_demo.serving.admission import admit, admit_answer, timed_call_bytes
 from nystrom_demo.serving.estimates import layers_bytes, maps_bytes
 from nystrom_demo.serving.validation import check_integer, check_number, check_switch
 from nystrom_demo.tasks.reading import BATCH_TOKENS
-from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
+from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, takes_bench
 from nystrom_demo.ui.changes import fingerprint
+from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
 from nystrom_demo.ui.learn import picture_payload, picture_view, text_payload, text_view
 from nystrom_demo.ui.takeaway import code_section
 
@@ -59,24 +60,23 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
     values = {component: component.value for component in inputs} | {bench.device: checkpoints.devices[-1]}
     first = fn(*values.values())
     text.value, picture.value, code.value = first[:3]
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
     for view in (text, picture):
-        view.go(go, None, bench.tour_step, queue=False, **quiet)
+        view.go(go, None, bench.tour_step, **EACH, **AT_ONCE)
     chosen = gr.on(
         [controls.layer.input, controls.head.input],
         None,
         [controls.layer, controls.head],
         [bench.layer, bench.head],
         js="(layer, head) => [layer - 1, head - 1]",
-        **quiet,
+        **LAST,
     )
     # One event alone draws, whatever changed, so that the answer to an older question never comes last: what the bench
     # and the sliders change goes through `news`, which says for what.
     news = gr.Textbox("", visible="hidden", label="What the tour is to show", elem_id="learn-news")
     tell = Refresh(name_values, [*bench.inputs, bench.layer, bench.head], [news])
-    chosen.then(*tell[:3], queue=False, **quiet)
+    chosen.then(*tell[:3], **LAST, **AT_ONCE)
     changes = [component.change for component in (news, bench.tour_step, *controls[2:])]
-    gr.on(changes, fn, inputs, outputs, trigger_mode="always_last", **quiet)
+    gr.on(changes, fn, inputs, outputs, **LAST)
     return tell
 
 
@@ -147,15 +147,13 @@ def show_step(checkpoints: Library, values: BenchValues, index: int, *controls: 
 def make_case(checkpoints: Library, values: BenchValues, *controls: Any) -> Case:
     """What the picture is computed from; layer and head are brought within the model's."""
     checkpoint = values.checkpoint(checkpoints)
-    config = checkpoint.model.config
     layer, head, step, average_padding, padding, sharpness = controls
     return Case(
         checkpoint,
         values.text,
         values.settings(),
         Controls(
-            layer=min(check_integer("layer", layer, 0, 10_000), config.num_hidden_layers - 1),
-            head=min(check_integer("head", head, 0, 10_000), config.num_attention_heads - 1),
+            *head_within(checkpoint.model.config, layer, head),
             step=check_integer("step", step, 0, 12),
             average_padding=check_switch("average_padding", average_padding),
             padding=check_integer("padding", padding, 0, 100),

@@ -16,7 +16,8 @@ from nystrom_demo.figures.words import duration, percent
 from nystrom_demo.serving.admission import admit_lengths
 from nystrom_demo.serving.validation import check_choice, check_integer
 from nystrom_demo.snippets import HeadView, errors
-from nystrom_demo.ui.bench import Bench, BenchValues, count_tokens, takes_bench
+from nystrom_demo.ui.bench import Bench, BenchValues, count_tokens, head_within, takes_bench
+from nystrom_demo.ui.events import AT_ONCE, ONCE
 from nystrom_demo.ui.takeaway import emptied, figure_slot, filled
 
 LENGTHS = (512, 1_024, 2_048, 4_096, 8_192, 16_384)
@@ -69,12 +70,11 @@ def build(bench: Bench, checkpoints: Library) -> None:
         stop = gr.Button("Stop", elem_id="long-stop", scale=0, min_width=80, visible=False)
     slot = figure_slot("Error against the length of the text", "long-figure")
     table = gr.HTML(elem_id="long-table")
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
     inputs = [*bench.inputs, bench.layer, bench.head, source]
     running = start.click(
-        takes_bench(functools.partial(measure, checkpoints)), inputs, [*slot, table, start, stop], **quiet
+        takes_bench(functools.partial(measure, checkpoints)), inputs, [*slot, table, start, stop], **ONCE
     )
-    stop.click(stopped, None, [start, stop], cancels=[running], queue=False, **quiet)
+    stop.click(stopped, None, [start, stop], cancels=[running], **ONCE, **AT_ONCE)
 
 
 def stopped() -> tuple[Any, Any]:
@@ -98,20 +98,13 @@ def measure(checkpoints: Library, values: BenchValues, layer: int, head: int, so
 
 def long_text(checkpoint: Checkpoint, values: BenchValues, layer: int, head: int, source: str) -> LongText:
     """What the visitor asks to have measured. ValueError, in one sentence, for what cannot be."""
-    config = checkpoint.model.config
     source = check_choice("source", source, [name for _, name in SOURCES])
     num_tokens = count_tokens(checkpoint, values.text)
     num_landmarks = values.num_landmarks or num_tokens
     if num_landmarks < num_tokens:
         check_integer("landmarks on long texts", num_landmarks, 1, MAX_LANDMARKS)
     settings = AttentionSettings("nystrom", num_landmarks, values.pinv_iterations, values.inv_coeff_init_option)
-    layer, head = (  # chosen, perhaps, on a larger model
-        min(check_integer(name, place, 0, 10_000), size - 1)
-        for name, place, size in (
-            ("layer", layer, config.num_hidden_layers),
-            ("head", head, config.num_attention_heads),
-        )
-    )
+    layer, head = head_within(checkpoint.model.config, layer, head)
     return LongText(
         HeadView(checkpoint, values.text, layer, head, settings), source, max(1.0, num_tokens / num_landmarks)
     )

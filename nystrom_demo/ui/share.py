@@ -20,6 +20,7 @@ from nystrom_demo.serving.limits import current_limits
 from nystrom_demo.serving.validation import Refusal, check_choice, check_integer, check_text
 from nystrom_demo.ui.bench import MAX_PINV_ITERATIONS, MAX_SOURCE_CHARS, Bench, source_choices
 from nystrom_demo.ui.changes import fingerprint, slide
+from nystrom_demo.ui.events import AT_ONCE, LAST
 from nystrom_demo.ui.examples import Example, example_of, load_examples
 
 LINK_TEXT = 4_000  # characters of a text as a link writes it; longer addresses are cut by mail and chat programs
@@ -84,11 +85,10 @@ def wire_share(
     app: gr.Blocks, share: Share, bench: Bench, library: Library, tabs: gr.Tabs, open_tab: gr.Textbox
 ) -> gr.Textbox:
     """Copying and restoring. Returns a hidden component that changes when a link was restored, to bring its tab up."""
-    private = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     cell = gr.Textbox("", visible="hidden", label="Pinned cell", elem_id="share-cell")
     shown = [open_tab, bench.task, bench.source, bench.text, *bench.inputs[2:5]]
     shown += [bench.layer, bench.head, bench.tour_step, cell]
-    copied = share.button.click(copy_link, shown, [share.link, share.note], js=TAKE_CELL, **private)
+    copied = share.button.click(copy_link, shown, [share.link, share.note], js=TAKE_CELL, **LAST, **AT_ONCE)
     copied.then(None, [share.link, share.note], [share.link, share.note], js=COPY, api_visibility="private")
     link_tab = gr.Textbox("", visible="hidden", label="Tab of the link", elem_id="share-tab")
     link = gr.Textbox("", visible="hidden", label="Stamp of the link", elem_id="share-stamp")
@@ -101,9 +101,9 @@ def wire_share(
     def restore_link(request: gr.Request) -> tuple[Any, ...]:  # gradio finds a request by a function's own hints
         return restore(library, bench.num_landmarks.value, dict(request.query_params))
 
-    loaded = app.load(restore_link, None, restored, **private)
+    loaded = app.load(restore_link, None, restored, **LAST, **AT_ONCE)
     # The tab opens when all else is in place, with the stamp that it then has.
-    loaded.then(lambda tab: gr.update(selected=tab) if tab else gr.skip(), link_tab, tabs, **private)
+    loaded.then(lambda tab: gr.update(selected=tab) if tab else gr.skip(), link_tab, tabs, **LAST, **AT_ONCE)
     return link
 
 

@@ -22,6 +22,7 @@ from nystrom_demo.tasks import SweepPoint, prepare, sweep_landmarks
 from nystrom_demo.tasks.latency import Latency, compare_latency
 from nystrom_demo.tasks.reading import BATCH_TOKENS, Reader, read
 from nystrom_demo.ui.bench import TASK_LABELS, Bench, BenchValues, Refresh, suit_head, takes_bench
+from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
 from nystrom_demo.ui.examples import Example, example_of, load_examples
 from nystrom_demo.ui.heads import masked
 from nystrom_demo.ui.heads.asked import Asked, Masks, current_masks, head_inputs, toggle_mask, what_is_missing
@@ -31,7 +32,6 @@ from nystrom_demo.ui.takeaway import SKIPPED, code_section, emptied, figure_slot
 
 MEASURING = '<p class="cost"><small>Timing both, then asking with other m …</small></p>'
 SECONDS_BETWEEN_DRAWINGS = 1.0
-QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 class Sweep(NamedTuple):
@@ -80,15 +80,15 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
         (takes_bench(functools.partial(measure, checkpoints)), own, [cost, *curve, known]),
         answer,
     )
-    head.input(
-        functools.partial(pick_head, examples), [head, bench.text], [bench.task, bench.text, bench.settled], **QUIET
-    )
-    bench.task.change(show_inputs, bench.task, [head, board, *groups], **QUIET)
+    picked = [bench.task, bench.text, bench.settled]
+    head.input(functools.partial(pick_head, examples), [head, bench.text], picked, **LAST, **AT_ONCE)
+    bench.task.change(show_inputs, bench.task, [head, board, *groups], **LAST, **AT_ONCE)
     bench.settled.change(
         functools.partial(suit_questions, examples),
         bench.settled,
         [inputs.question, inputs.choices_question, inputs.options],
-        **QUIET,
+        **LAST,
+        **AT_ONCE,
     )
     _wire_own(refresh, inputs, board, checkpoints, bench)
     return refresh
@@ -123,7 +123,7 @@ def _wire_own(refresh: Refresh, inputs: Inputs, board: gr.HTML, checkpoints: Lib
 
     # Behind the gate, since a checkpoint may have to be loaded.
     chosen = [bench.text, bench.task, bench.source, bench.device, inputs.masks]
-    toggled = board.mask(clicked, chosen, inputs.masks, show_progress="hidden", api_visibility="private")
+    toggled = board.mask(clicked, chosen, inputs.masks, **EACH)
     triggers = [
         inputs.question.submit,
         inputs.question.blur,
@@ -132,10 +132,9 @@ def _wire_own(refresh: Refresh, inputs: Inputs, board: gr.HTML, checkpoints: Lib
         inputs.options.blur,
         inputs.with_passage.input,
     ]
-    shown = {"show_progress": "hidden", "api_visibility": "private"}
     for event in (toggled.then, functools.partial(gr.on, triggers)):
-        asked = event(refresh.fn, refresh.inputs, refresh.outputs, **shown)
-        asked.then(*refresh.then, **shown)
+        asked = event(refresh.fn, refresh.inputs, refresh.outputs, **LAST)
+        asked.then(*refresh.then, **LAST)
 
 
 def pick_head(examples: dict[str, Example], task: str, text: str) -> tuple[str, str, str]:

@@ -17,6 +17,7 @@ from nystrom_demo.serving.admission import admit_timed_model, timed_call_bytes
 from nystrom_demo.serving.validation import check_choice, check_integer, check_list, check_number
 from nystrom_demo.snippets.times import for_times
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
+from nystrom_demo.ui.events import AT_ONCE, ONCE
 from nystrom_demo.ui.takeaway import emptied, figure_slot, filled, note
 
 LENGTHS = tuple(2**power for power in range(8, 18))
@@ -79,14 +80,13 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
         gauge = figure_slot("Peak memory of one call against n", "time-memory", "dotted: by the fitted law")
     table = gr.HTML(elem_id="time-table")
 
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
     running = start.click(
         takes_bench(measure),
         [*bench.inputs, *inputs],
         [progress, words, *clock, *gauge, table, start, stop],
-        **quiet,
+        **ONCE,
     )
-    stop.click(stopped, None, [progress, start, stop], cancels=[running], queue=False, **quiet)
+    stop.click(stopped, None, [progress, start, stop], cancels=[running], **ONCE, **AT_ONCE)
     return Refresh(takes_bench(introduce), bench.inputs, [lead])
 
 

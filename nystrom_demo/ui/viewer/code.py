@@ -1,10 +1,6 @@
 """Code for the view of one head: Python on the public package that prints the numbers that the page shows."""
 
-from nystrom_demo.analysis import LayerInputs, attention_maps
-from nystrom_demo.checkpoints import Checkpoint
-from nystrom_demo.config import AttentionSettings
 from nystrom_demo.snippets import HeadView, reading_head
-from nystrom_demo.ui.viewer.words import strongest_cell
 
 _HEAD = """\
 from nystrom_demo import AttentionSettings
@@ -23,10 +19,7 @@ print(cell_recipe(head_factors(inputs, head, settings), i, j).round(5))  # its t
 """
 
 
-def code_for_head(
-    checkpoint: Checkpoint, text: str, layer_inputs: LayerInputs, head: int, settings: AttentionSettings
-) -> str:
-    """A script that prints the head's error, negative entries, row sums, and the cell that the page begins with."""
-    row, column = strongest_cell(attention_maps(layer_inputs, head, settings))
-    view = HeadView(checkpoint, text, layer_inputs.layer, head, settings)
+def code_for_head(view: HeadView, cell: tuple[int, int]) -> str:
+    """A script that prints the head's error, negative entries, row sums, and the `cell` that the page begins with."""
+    row, column = cell
     return _HEAD.format(reading=reading_head(view), row=row, column=column)

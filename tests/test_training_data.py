@@ -1,5 +1,6 @@
 """Data files to examples to batches: formats, token labels, windows, masking, and a plan that never changes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -212,8 +213,28 @@ def test_pools_get_their_shares_and_landmarks_are_fewer_than_tokens(recipe, data
         assert step >= recipe.landmarks.exact_steps or batch["num_landmarks"] == EXACT_LANDMARKS
     total = sum(tokens.values())
     for source in recipe.sources:
-        assert abs(tokens[source.task] / total - source.share) < 0.05
+        assert abs(tokens[source.task] / total - source.shares[0]) < 0.05
     assert drawn == {2, 4, EXACT_LANDMARKS}
+
+
+def test_after_a_stage_the_shares_are_others_and_what_came_before_is_as_it_was(recipe, data, tokenizer, tmp_path):
+    after = {"masked-lm": 0.0, "question-answering": 0.7, "multiple-choice": 0.3}
+    sources = (replace(source, shares=(*source.shares, after.get(source.task, 0.0))) for source in recipe.sources)
+    one = make_plan(recipe, data, tokenizer, tmp_path)
+    boundary = sum(int(one[step]["inputs"]["attention_mask"].sum()) for step in range(60))
+    two = make_plan(replace(recipe, stages=(0, boundary), sources=tuple(sources)), data, tokenizer, tmp_path)
+    assert [two.planned(step)[0] for step in range(60)] == [one.planned(step)[0] for step in range(60)]
+    tokens = dict.fromkeys(TASKS, 0)
+    for step in range(60, 160):
+        tokens[two[step]["task"]] += int(two[step]["inputs"]["attention_mask"].sum())
+    assert tokens["question-answering"] / sum(tokens.values()) == pytest.approx(0.7, abs=0.03)
+    assert tokens["multiple-choice"] / sum(tokens.values()) == pytest.approx(0.3, abs=0.03)
+
+
+def test_a_source_without_a_share_for_every_stage_is_refused(tmp_path):
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace("stages = [0]", "stages = [0, 100]"))
+    with pytest.raises(ValueError, match=r"has 2 stages and mlm_wiki/train\.txt\.gz 1 shares"):
+        read_recipe(tmp_path / "recipe.toml")
 
 
 def test_tokens_are_kept_and_word_counts_come_from_the_running_text(recipe, data, tokenizer, tmp_path):
@@ -239,6 +260,6 @@ def test_an_unknown_task_is_refused(tmp_path):
 
 
 def test_statements_are_read_as_running_text(recipe, data, tokenizer):
-    source = Source("masked-lm", 1.0, 64, statements=("comve_explanation/train.jsonl.gz",), lengths={48: 1.0})
+    source = Source("masked-lm", (1.0,), 64, statements=("comve_explanation/train.jsonl.gz",), lengths={48: 1.0})
     found = read_examples(source, recipe, data, tokenizer)
     assert "no water" in tokenizer.decode(np.concatenate([example.sequences[0] for example in found]))

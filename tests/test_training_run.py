@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from nystrom_demo.config import EXACT
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.training.__main__ import parser
 from nystrom_demo.training.batches import Vocabulary
-from nystrom_demo.training.card import DATA_SETS, write_cards
+from nystrom_demo.training.card import DATA_SETS, parts_of_tokens, write_cards
 from nystrom_demo.training.convert import convert
 from nystrom_demo.training.data import load_pools
 from nystrom_demo.training.evaluate import load_models, load_multitask, read_rows
@@ -258,6 +259,14 @@ def test_cards_hold_the_figures_the_data_and_their_terms(folders):
     assert "| m = 4 | exact |" in text and "first 5 examples" in text
     assert "1.5 M tokens" in text and "CC BY-SA 4.0" in text and "unstated" in text
     assert load_bundled("cpu", box=box)["question-answering"].name == "question-answering"
+
+
+def test_a_sources_part_of_all_tokens_counts_the_stages_that_a_run_went_through(folders):
+    tiny = read_recipe(folders / "recipe.toml")
+    sources = (replace(source, shares=(*source.shares, number / 10)) for number, source in enumerate(tiny.sources))
+    recipe = replace(tiny, stages=(0, 3_000_000), sources=tuple(sources))
+    assert [part for _, part in parts_of_tokens(recipe, 2e6)] == pytest.approx([0.3, 0.2, 0.2, 0.2, 0.1])
+    assert [part for _, part in parts_of_tokens(recipe, 4e6)] == pytest.approx([0.225, 0.175, 0.2, 0.225, 0.175])
 
 
 def test_every_source_of_the_recipe_has_its_terms():

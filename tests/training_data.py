@@ -6,6 +6,7 @@ from pathlib import Path
 
 RECIPE = """
 seed = 5
+stages = [0]
 masked = 0.2
 [model]
 max_position_embeddings = 128
@@ -30,30 +31,30 @@ token-classification = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG
 task = "masked-lm"
 file = "mlm_wiki/train.txt.gz"
 lengths = { 16 = 1, 40 = 1 }
-share = 0.3
+shares = [0.3]
 tokens = 96
 [[sources]]
 task = "sequence-classification"
 file = "sst2/train.tsv.gz"
-share = 0.2
+shares = [0.2]
 tokens = 64
 [[sources]]
 task = "token-classification"
 file = "ner_uner_ewt/train.conll.gz"
 pack = true
 max_length = 32
-share = 0.2
+shares = [0.2]
 tokens = 64
 [[sources]]
 task = "question-answering"
 file = "squad_v1.1_partial/train.jsonl.gz"
 max_length = 64
-share = 0.2
+shares = [0.2]
 tokens = 128
 [[sources]]
 task = "multiple-choice"
 file = "comve_explanation/train.jsonl.gz"
-share = 0.1
+shares = [0.1]
 tokens = 128
 """
 REVIEWS = [("good film", 1), ("a bad film in the cold", 0), ("great", 1), ("bad play", 0), ("a great time", 1)]

@@ -124,6 +124,7 @@ def card(task: str, rows: Sequence[Row], recipe: Recipe, million_tokens: float) 
     title, pipeline, does = TITLES[task]
     limit = next((row.limit for row in rows if row.limit), None)
     landmarks = recipe.landmarks
+    parts = parts_of_tokens(recipe, million_tokens * 1e6)
     return CARD.format(
         task=task,
         head=HEADS[task].__name__,
@@ -142,8 +143,8 @@ def card(task: str, rows: Sequence[Row], recipe: Recipe, million_tokens: float) 
         exact_share=landmarks.exact_share,
         landmarks=", ".join(map(str, landmarks.weights)),
         distil=f" Self-distillation had weight {landmarks.distil:g}." if landmarks.distil else "",
-        own_data=data_table(recipe.sources, [s for s in recipe.sources if s.task == task]),
-        other_data=data_table(recipe.sources, [s for s in recipe.sources if s.task != task]),
+        own_data=data_table([(s, part) for s, part in parts if s.task == task]),
+        other_data=data_table([(s, part) for s, part in parts if s.task != task]),
         limits=LIMITS[task],
     )
 
@@ -158,14 +159,25 @@ def figures_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def data_table(sources: Iterable[Source], some: Iterable[Source]) -> str:
-    """A Markdown table of the data sets of `some` sources, with their parts of all `sources`' tokens."""
-    total = sum(source.share for source in sources)
+def parts_of_tokens(recipe: Recipe, tokens: float) -> list[tuple[Source, float]]:
+    """Each source with its planned part of a run of so many tokens, over the stages that it went through."""
+    ends = (*recipe.stages[1:], float("inf"))
+    lengths = [max(0, min(end, tokens) - start) / tokens for start, end in zip(recipe.stages, ends, strict=True)]
+    totals = [sum(shares) for shares in zip(*(source.shares for source in recipe.sources), strict=True)]
+    weights = [length / total for length, total in zip(lengths, totals, strict=True)]
+    return [
+        (source, sum(weight * share for weight, share in zip(weights, source.shares, strict=True)))
+        for source in recipe.sources
+    ]
+
+
+def data_table(parts: Iterable[tuple[Source, float]]) -> str:
+    """A Markdown table of sources' data sets with their parts of all tokens."""
     shares: dict[str, float] = {}
-    for source in some:
+    for source, part in parts:
         names = [file.split("/")[0] for file in source.files]
         for name in names:
-            shares[name] = shares.get(name, 0) + source.share / len(names) / total
+            shares[name] = shares.get(name, 0) + part / len(names)
     lines = ["| data | tokens | terms | copy from |", "| --- | --- | --- | --- |"]
     for name, share in shares.items():
         row = DATA_SETS[name]

@@ -26,10 +26,9 @@ from nystrom_demo.training.recipe import Recipe, Source
 
 def load_pools(recipe: Recipe, data: Path, tokenizer: PreTrainedTokenizerFast, work: Path) -> list[Pool]:
     """One pool a source. Examples come from `work/tokens` where a run with the same source and data left them."""
+    cache = work / "tokens"
     return [
-        Pool(
-            source.task, source.share, source.tokens, _cached_examples(source, recipe, data, tokenizer, work / "tokens")
-        )
+        Pool(source.task, source.shares, source.tokens, _cached_examples(source, recipe, data, tokenizer, cache))
         for source in recipe.sources
     ]
 

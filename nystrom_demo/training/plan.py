@@ -15,10 +15,10 @@ BUCKET = 64  # batches whose examples are sorted by length together
 
 
 class Pool(NamedTuple):
-    """The examples of one source: their task, weight in all tokens, and tokens of a batch, padding included."""
+    """The examples of one source: their task, weight in each stage's tokens, and tokens of a batch with padding."""
 
     task: str
-    share: float
+    shares: tuple[float, ...]
     tokens: int
     examples: list[Example]
 
@@ -34,8 +34,9 @@ class Planned(NamedTuple):
 class BatchPlan(Dataset):
     """A map-style data set whose item i is the whole batch of step i, as tensors.
 
-    Pools take turns so that each one's part of all tokens stays as near to its share as whole batches allow. The plan
-    has no end; `length` says how many batches of it are asked for. What is planned for a step does not depend on it.
+    Pools take turns so that each one's part of a stage's tokens stays as near to its share as whole batches allow. The
+    plan has no end; `length` says how many batches of it are asked for. What is planned for a step does not depend on
+    it.
     """
 
     def __init__(self, pools: Sequence[Pool], recipe: Recipe, vocabulary: Vocabulary, length: int):
@@ -47,9 +48,10 @@ class BatchPlan(Dataset):
         self.length = length
         self._planned: list[Planned] = []
         self._streams = [_batches_of(pool, (seed, number)) for number, pool in enumerate(pools)]
-        shares = np.array([pool.share for pool in pools], dtype=float)
-        self._shares = shares / shares.sum()
-        self._given = np.zeros(len(pools))
+        shares = np.array([pool.shares for pool in pools], dtype=float)  # (pools, stages)
+        self._shares = shares / shares.sum(0)
+        self._stages = np.array(recipe.stages)
+        self._given = np.zeros(shares.shape, dtype=int)  # tokens of each pool in each stage
 
     def __len__(self) -> int:
         return self.length
@@ -70,11 +72,13 @@ class BatchPlan(Dataset):
         return self._planned[step]
 
     def _next(self) -> Planned:
-        owed = self._shares * (self._given.sum() + 1) - self._given  # tokens
+        stage = int(np.searchsorted(self._stages, self._given.sum(), side="right")) - 1
+        given = self._given[:, stage]
+        owed = self._shares[:, stage] * (given.sum() + 1) - given  # tokens
         number = int(owed.argmax())
         members = next(self._streams[number])
         examples = [self.pools[number].examples[i] for i in members]
-        self._given[number] += sum(len(sequence) for example in examples for sequence in example.sequences)
+        self._given[number, stage] += sum(len(sequence) for example in examples for sequence in example.sequences)
         longest = max(example.length for example in examples)
         return Planned(number, members, self._draw_landmarks(len(self._planned), longest))
 

@@ -46,15 +46,15 @@ class Landmarks:
 class Source:
     """One file of a task and its part of the plan.
 
-    share: weight in all trained tokens. tokens: a batch's size, padding included. max_length: tokens of an example.
-    lengths: for masked words, tokens of a piece with their weights. statements: files of questions whose right answers
-    are read as plain text. pack: join sentences, or passages, up to max_length. question: ask this of two choices in
-    place of the file's own question, with the other choice right. unanswerable: part of the questions that are asked
-    of a passage without their answer.
+    shares: weight in the trained tokens of each stage. tokens: a batch's size, padding included. max_length: tokens of
+    an example. lengths: for masked words, tokens of a piece with their weights. statements: files of questions whose
+    right answers are read as plain text. pack: join sentences, or passages, up to max_length. question: ask this of two
+    choices in place of the file's own question, with the other choice right. unanswerable: part of the questions that
+    are asked of a passage without their answer.
     """
 
     task: str
-    share: float
+    shares: tuple[float, ...]
     tokens: int
     file: str = ""
     statements: tuple[str, ...] = ()
@@ -71,10 +71,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training run but its length. masked: part of words hidden in the masked-word task."""
+    """Everything that decides a training run but its length.
+
+    masked: part of words hidden in the masked-word task. stages: the trained tokens after which each of a source's
+    shares holds, from 0 up.
+    """
 
     seed: int
     masked: float
+    stages: tuple[int, ...]
     model: ModelShape
     optimiser: Optimiser
     landmarks: Landmarks
@@ -83,16 +88,21 @@ class Recipe:
 
 
 def read_recipe(path: Path = RECIPE) -> Recipe:
-    """The recipe in a TOML file. ValueError for an unknown task."""
+    """The recipe in a TOML file. ValueError for an unknown task, or a source without a share for every stage."""
     table = tomllib.loads(Path(path).read_text())
+    stages = tuple(table["stages"])
     sources = tuple(_source(row) for row in table["sources"])
     unknown = sorted({source.task for source in sources} - set(TASKS))
     if unknown:
         raise ValueError(f"A recipe's tasks are {', '.join(TASKS)}; {path} names {', '.join(unknown)}.")
+    for source in sources:
+        if len(source.shares) != len(stages):
+            raise ValueError(f"{path} has {len(stages)} stages and {source.files[0]} {len(source.shares)} shares.")
     landmarks = table["landmarks"] | {"weights": _integer_keys(table["landmarks"]["weights"])}
     return Recipe(
         seed=table["seed"],
         masked=table["masked"],
+        stages=stages,
         model=ModelShape(**table["model"]),
         optimiser=Optimiser(**table["optimiser"]),
         landmarks=Landmarks(**landmarks),
@@ -102,7 +112,7 @@ def read_recipe(path: Path = RECIPE) -> Recipe:
 
 
 def _source(row: dict) -> Source:
-    row = row | {"statements": tuple(row.get("statements", ()))}
+    row = row | {"statements": tuple(row.get("statements", ())), "shares": tuple(row["shares"])}
     if "lengths" in row:
         row["lengths"] = _integer_keys(row["lengths"])
     return Source(**row)

@@ -2,12 +2,22 @@
 
 import contextlib
 import io
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from nystrom_demo import snippets
-from nystrom_demo.config import AttentionSettings
+from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.figures import csv_of, summary_of
+from nystrom_demo.figures.words import percent
 from nystrom_demo.lessons import PICTURES, Case, Controls, load_lessons
+from nystrom_demo.tasks import answer, choose, classify, fill_mask, tag
+from nystrom_demo.ui import error_tab, long_texts, tasks_tab, time_tab
+from nystrom_demo.ui.attention_tab import TextReader
+from nystrom_demo.ui.bench import TASK_LABELS, BenchValues
+from nystrom_demo.ui.heads.asked import Asked, Masks
+from nystrom_demo.ui.time_tab import Workbench
 
 TEXT = 'The "great" film, and Mary\'s walk to the bank\nby the river in London {n}.'
 
@@ -41,7 +51,101 @@ def test_a_steps_code_prints_its_readings(lesson, own_norms, tiny_checkpoints, r
 
 
 def test_a_checkpoint_from_elsewhere_is_loaded_from_there(tiny_checkpoints):
-    from dataclasses import replace
-
     checkpoint = replace(tiny_checkpoints["masked-lm"], name="owner/model", source="owner/model")
     assert snippets.loading(checkpoint) == "load_checkpoint('owner/model', 'masked-lm', device='cpu')"
+
+
+def bench(task: str, m: int = 5, text: str = TEXT) -> BenchValues:
+    return BenchValues(text, task, m, 3, True, "cpu")
+
+
+def said_by(figure) -> list[str]:
+    """What a figure's script must print: the numbers that can be saved on the page, and the page's sentence."""
+    return [*csv_of(figure).splitlines(), "", summary_of(figure)]
+
+
+def table_in(lines: list[str]) -> pd.DataFrame:
+    """The table that comes first in what was printed."""
+    return pd.read_csv(io.StringIO("\n".join(lines[: lines.index("")])))
+
+
+@pytest.fixture(scope="module")
+def error_answer(tiny_checkpoints):
+    reader = TextReader(tiny_checkpoints)
+    *_, last = error_tab.measure_head(reader, tiny_checkpoints, bench("token-classification"), 1, 2, "output")
+    return last
+
+
+@pytest.mark.parametrize("place", range(4, 19, 3))
+def test_code_of_an_error_figure_prints_its_numbers(place, error_answer, run):
+    figure, _, code = error_answer[place : place + 3]
+    lines = run(code)
+    assert lines[: len(said_by(figure))] == said_by(figure)
+
+
+def test_code_of_the_states_prints_what_the_sentence_says_of_the_logits(error_answer, run):
+    *_, sentence, code = error_answer
+    relative = float(run(code)[-1].split("relative=")[1].split(",")[0])
+    assert f"The logits move by {percent(relative)}" in sentence.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_code_of_the_mosaic_prints_every_heads_errors(error_answer, run):
+    shown = pd.DataFrame(error_answer[0]["heads"])
+    shown = shown.assign(layer=shown["layer"] + 1, head=shown["head"] + 1)  # the page counts from 1
+    pd.testing.assert_frame_equal(table_in(run(error_answer[1]))[list(shown)], shown, rtol=1e-6)
+
+
+@pytest.mark.parametrize("source", ["text", "random"])
+def test_code_of_long_texts_prints_their_errors(source, tiny_checkpoints, run, monkeypatch):
+    monkeypatch.setattr(long_texts, "LENGTHS", (32, 64))
+    figure, _, code, *_ = list(long_texts.measure(tiny_checkpoints, bench("masked-lm"), 1, 2, source))[-1]
+    lines = run(code)
+    printed, shown = (table_in(each).drop(columns="seconds") for each in (lines, said_by(figure)))
+    pd.testing.assert_frame_equal(printed, shown)
+    assert lines[-1] == summary_of(figure)
+
+
+@pytest.mark.parametrize("scope", ["attention", "model"])
+def test_code_of_a_timing_measures_the_same_points(scope, run):
+    work = Workbench(["softmax (SDPA)", "landmarks"], 1_024, scope, "forward", 1, 8, 1, 1, "bfloat16", 1, 20.0)
+    *_, last = time_tab.measure(bench("masked-lm"), *work)
+    for figure, code in ((last[2], last[4]), (last[5], last[7])):
+        printed, shown = (table_in(lines) for lines in (run(code), said_by(figure)))
+        pd.testing.assert_frame_equal(printed[["method", "n"]], shown[["method", "n"]])
+        assert list(printed) == list(shown)
+
+
+ASKED = Asked(Masks(TEXT, [(0, 3)]), "Who walked?", "What happened?", "she walked\nit rained", True)
+WORDS = {
+    "masked-lm": (fill_mask, "masks"),
+    "sequence-classification": (classify, "probabilities"),
+    "token-classification": (tag, "entities"),
+    "question-answering": (answer, "answers"),
+    "multiple-choice": (choose, "scores"),
+}
+NOTHING = tasks_tab.Sweep("", [])
+
+
+@pytest.mark.parametrize("task", list(TASK_LABELS))
+def test_code_of_an_answer_prints_what_both_columns_show(task, tiny_checkpoints, run):
+    values = bench(task)
+    code = tasks_tab.show(tiny_checkpoints, {}, values, NOTHING, *ASKED)[3]
+    inputs = tasks_tab.head_inputs(tiny_checkpoints[task], values, ASKED)
+    function, field = WORDS[task]
+    results = [function(tiny_checkpoints[task], *inputs, settings) for settings in (EXACT, values.settings())]
+    for line, result in zip(run(code), results, strict=True):
+        assert line.startswith(repr(getattr(result, field)))
+
+
+@pytest.mark.parametrize("task", list(TASK_LABELS))
+def test_code_of_a_curve_prints_its_points(task, tiny_checkpoints, run):
+    *_, last = tasks_tab.measure(tiny_checkpoints, bench(task), NOTHING, *ASKED)
+    figure, _, code = last[1:4]
+    assert run(code) == said_by(figure)
+
+
+@pytest.mark.parametrize("text", ["{layer} {0} %s '''", 'a """quoted""" word \\ and \\n more', "<b>&amp;</b>"])
+def test_no_text_breaks_out_of_its_script(text, tiny_checkpoints, run):
+    values = bench("sequence-classification", text=text)
+    *_, last = tasks_tab.measure(tiny_checkpoints, values, NOTHING, *ASKED)
+    assert run(last[3]) == said_by(last[1])

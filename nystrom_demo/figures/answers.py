@@ -63,13 +63,11 @@ def _summary(exact: pd.Series, swept: pd.DataFrame, num_tokens: int) -> str:
         return sentence + "."
     first, last = swept.iloc[0], swept.iloc[-1]
     differs = swept.num_landmarks[~swept.agrees.astype(bool)]
-    agreement = (
-        "they answer the same at each"
-        if differs.empty
-        else f"they answer otherwise at m = {', '.join(f'{m:,}' for m in differs)}"
-    )
+    agreement = f"they answer otherwise at m = {', '.join(f'{m:,}' for m in differs)}"
+    if len(differs) in (0, len(swept)):
+        agreement = f"they answer {'otherwise' if len(differs) else 'the same'} at each m"
     few = counted(first.num_landmarks, "landmark", "landmarks")
     return (
         f"{sentence}; with {few} it has {percent(first.probability)}, "
-        f"with {last.num_landmarks:,} of {num_tokens:,} {percent(last.probability)}, and {agreement}."
+        f"with {last.num_landmarks:,} (of {num_tokens:,} tokens) {percent(last.probability)}, and {agreement}."
     )

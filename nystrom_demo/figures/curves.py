@@ -95,7 +95,7 @@ def singular_values(values: pd.DataFrame, *, num_landmarks: int | None = None, h
         )
     if num_landmarks is not None and num_landmarks < len(values):
         mark_x(figure, num_landmarks, ROLES["neutral"].colour, f"m = {num_landmarks}", log=long)
-    figure.update_xaxes(title="index i", type="log" if long else "linear")
+    figure.update_xaxes(title="index i", **({"type": "log", "dtick": "D2", "tickformat": ","} if long else {}))
     error_axis(figure, "σᵢ", as_percent=False)
     return styled(figure, summaries.singular_values(values, num_landmarks), height=height, table=values)
 

@@ -34,7 +34,9 @@ def timing(
         law = law_of(measurements, method, quantity)
         if law is not None:
             figure.add_trace(_law(law, points, end, method, quantity, colour))
-    figure.update_xaxes(title="tokens n", type="log", dtick=math.log10(4), tickformat=",")
+    step = 16 if end > 100_000 else 4  # of the lengths that are powers of two, as many as have room on a phone
+    figure.update_xaxes(title="tokens n", type="log", tick0=math.log10(256), dtick=math.log10(step), tickformat=",")
+    figure.update_xaxes(tickangle=0)
     figure.update_yaxes(title=_TITLES[quantity], type="log")
     _unit_ticks(figure, quantity)
     return styled(figure, summaries.timing(measurements, quantity), height=height, table=to_frame(measurements))
@@ -73,6 +75,7 @@ def _law(law: PowerLaw, points: Sequence[Measurement], end: int, method: str, qu
         line={"color": colour, "width": 2, "dash": "dot"},
         name=f"{method} ∝ n^{law.exponent:.2f}",
         legendgroup=method,
+        showlegend=False,
         hovertemplate=f"{method} by its law, n ≈ %{{x:,.0f}}: %{{customdata}}<extra></extra>",
     )
 

@@ -58,18 +58,23 @@ def landmark_axis(figure: go.Figure, landmarks: Sequence[int], title: str = "lan
     """A logarithmic x axis ticked at the numbers of landmarks themselves, where a number has room before the next."""
     landmarks = list(landmarks)
     followed = zip(landmarks, [*landmarks[1:], math.inf], strict=True)
-    ticks = [m for m, following in followed if following >= 1.4 * m]
+    ticks = [m for m, following in followed if following >= 1.6 * m]
     names = [str(m) for m in ticks]
     figure.update_xaxes(type="log", title=title, tickvals=ticks, ticktext=names, tickangle=0, showgrid=False)
 
 
 def error_axis(figure: go.Figure, title: str, *, as_percent: bool = True) -> None:
-    """A logarithmic y axis for what the figure draws: where it spans few decades 1, 2, 5 of each, else whole ones."""
+    """A y axis for what the figure draws, logarithmic unless it all lies within a factor of three.
+
+    Ticks are at 1, 2 and 5 of each decade where there are few, else at whole decades.
+    """
     values = [y for trace in figure.data for y in trace.y if y is not None and y > 0]
     decades = math.log10(max(values) / min(values)) if values else 0
-    dtick = "D2" if decades < 2 else max(1, round(decades / 5))
     look = {"tickformat": ".2~%"} if as_percent else {"exponentformat": "power"}
-    figure.update_yaxes(type="log", title=title, dtick=dtick, **look)
+    if decades < math.log10(3):
+        figure.update_yaxes(title=title, rangemode="tozero", **look)
+    else:
+        figure.update_yaxes(type="log", title=title, dtick="D2" if decades < 2 else max(1, round(decades / 5)), **look)
 
 
 def mark_x(figure: go.Figure, x: float, colour: str, text: str = "", *, log: bool = False, dash: str = "solid") -> None:

@@ -9,6 +9,8 @@ from nystrom_demo.analysis import HeadFactors, Maps
 from nystrom_demo.benchmark import Measurement, crossover, law_of
 from nystrom_demo.figures.words import SPOKEN, counted, duration, memory, number, percent
 
+EXACT_METHOD, LANDMARK_METHOD = "softmax (SDPA)", "landmarks"  # those whose laws are compared
+
 
 def attention_maps(maps: Maps) -> str:
     n = len(maps.exact)
@@ -120,12 +122,20 @@ def timing(measurements: Sequence[Measurement], quantity: str = "median") -> str
             said.append(f"{method} took {value} at n = {last.n:,}{growth}")
     if not said:
         return "Nothing has been measured yet."
-    return "; ".join(said) + "." + _meeting(measurements, quantity)
+    return "; ".join(said) + ". " + meeting(measurements, quantity)
 
 
-def _meeting(measurements: Sequence[Measurement], quantity: str) -> str:
-    exact, landmark = (law_of(measurements, name, quantity) for name in ("softmax (SDPA)", "landmarks"))
-    if exact is None or landmark is None or exact.exponent <= landmark.exponent:
-        return ""
+def meeting(measurements: Sequence[Measurement], quantity: str = "median") -> str:
+    """From which length on landmarks cost less than exact attention, by the fitted laws."""
+    exact, landmark = (law_of(measurements, name, quantity) for name in (EXACT_METHOD, LANDMARK_METHOD))
+    if exact is None or landmark is None:
+        return "Two points of exact attention and of landmarks make a law."
     n = crossover(exact, landmark)
-    return f" By their laws landmarks cost less than exact attention from about n = {n:,.0f} on." if n else ""
+    first, last = min(point.n for point in measurements), max(point.n for point in measurements)
+    if n is None or exact.exponent <= landmark.exponent:
+        return "So far exact attention grows no faster than landmarks."
+    if n < first:
+        return f"Landmarks cost less at every length measured, from n = {first:,} on."
+    if n > last:
+        return f"Landmarks cost more up to n = {last:,}; by the laws they cost less from about n = {n:,.0f} on."
+    return f"Landmarks cost less from about n = {n:,.0f} on."

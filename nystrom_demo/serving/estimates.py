@@ -66,7 +66,7 @@ def lengths_bytes(config: Any, n: int, m: int) -> int:
     """The errors of one head at up to n tokens and m landmarks: q, k and v of a layer, put together from windows, then
     the factors of two heads (the second sets the pseudo-inverse's first estimate), and a few blocks of rows."""
     vectors = 3 * n * config.hidden_size
-    factors = 6 * n * m + 2 * PSEUDO_INVERSE * m * m  # kernel_1, kernel_3 and its logits, twice
+    factors = 8 * n * m + 2 * PSEUDO_INVERSE * m * m  # kernel_1, kernel_3, its logits and their softmax, twice
     return int(MARGIN * (FLOAT * (vectors + max(vectors, factors)) + ROW_BLOCKS))
 
 

@@ -100,8 +100,8 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
 def _build_slots() -> list[Slot]:
     """The figures' places, in the order of `Shown`."""
     titles = {
-        "against": "Error against the number of landmarks",
-        "heads": "The same over all heads",
+        "against": "Error against the number of landmarks, this head",
+        "heads": "Error against the number of landmarks, over all heads",
         "spectrum": "Singular values of the exact map",
         "pinv": "The pseudo-inverse, step by step",
         "states": "From attention to the answer",

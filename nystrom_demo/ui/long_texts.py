@@ -158,6 +158,6 @@ def table_of(points: Sequence[LengthPoint]) -> str:
     )
     return (
         '<div class="table" tabindex="0" role="region" aria-label="Errors by length"><table><thead><tr>'
-        "<th>tokens n</th><th>landmarks m</th><th>error of the map</th><th>of the output</th><th>to compare</th>"
+        "<th>tokens n</th><th>landmarks m</th><th>error of the map</th><th>of the output</th><th>time</th>"
         f"</tr></thead><tbody>{rows}</tbody></table></div>"
     )

@@ -24,7 +24,7 @@ from nystrom_demo.tasks.reading import BATCH_TOKENS, Reader, read
 from nystrom_demo.ui.bench import TASK_LABELS, Bench, BenchValues, Refresh, suit_head, takes_bench
 from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
 from nystrom_demo.ui.examples import Example, example_of, load_examples
-from nystrom_demo.ui.heads import masked
+from nystrom_demo.ui.heads import answers, masked
 from nystrom_demo.ui.heads.asked import Asked, Masks, current_masks, head_inputs, toggle_mask, what_is_missing
 from nystrom_demo.ui.heads.markup import message
 from nystrom_demo.ui.heads.pair import pair
@@ -64,7 +64,7 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
     )
     board = gr.HTML(elem_id="tasks-board", js_on_load=masked.BOARD_JS, visible=False)
     inputs, groups = _build_inputs(example_of(bench.text.value, examples))
-    answer = gr.HTML(elem_id="tasks-answer")
+    answer = gr.HTML(elem_id="tasks-answer", js_on_load=answers.SCROLL_JS)
     code = code_section("tasks-answer-code")
     cost = gr.HTML(elem_id="tasks-cost")
     curve = figure_slot(

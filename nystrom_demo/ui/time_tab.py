@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import gradio as gr
 import torch
 
-from nystrom_demo.benchmark import METHODS, Measurement, PowerLaw, crossover, law_of, time_attention
+from nystrom_demo.benchmark import METHODS, Measurement, law_of, time_attention
 from nystrom_demo.benchmark.sweep import DEFAULT_METHODS
 from nystrom_demo.checkpoints import Library
 from nystrom_demo.figures.growth import timing
+from nystrom_demo.figures.summaries import EXACT_METHOD, LANDMARK_METHOD, meeting
 from nystrom_demo.figures.words import duration, memory
 from nystrom_demo.serving.admission import admit_timed_model, timed_call_bytes
 from nystrom_demo.serving.validation import check_choice, check_integer, check_list, check_number
@@ -27,7 +28,6 @@ SECONDS_BETWEEN_DRAWINGS = 0.7
 SCOPES = (("attention alone", "attention"), ("a whole model", "model"))
 PASSES = (("forward", "forward"), ("forward and backward", "backward"))
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-EXACT_METHOD, LANDMARK_METHOD = "softmax (SDPA)", "landmarks"
 BY_LAW = "In italics, with ≈: not measured but read from the fitted law."
 
 
@@ -193,29 +193,19 @@ def drawing(
         return filled(timing(points, quantity, until=until), for_times(lengths, options, quantity, until))
 
     known = any(point.peak_bytes for point in points)
-    return in_words(points), *slot("median"), *(slot("peak_bytes") if known else emptied()), table_of(points)
+    return in_words(points, until), *slot("median"), *(slot("peak_bytes") if known else emptied()), table_of(points)
 
 
-def in_words(points: Sequence[Measurement]) -> str:
-    """Where landmarks overtake exact attention and what a million tokens would cost, by the fitted laws."""
-    exact, landmark = (law_of(points, name) for name in (EXACT_METHOD, LANDMARK_METHOD))
-    if exact is None or landmark is None:
-        return note("Two points of exact attention and of landmarks make a law.")
-    costs = [f"{duration(law.at(FAR))} %s (∝ n<sup>{law.exponent:.2f}</sup>)" for law in (exact, landmark)]
-    far = f"By their laws {FAR:,} tokens would take {costs[0] % 'exactly'} and {costs[1] % 'over landmarks'}."
-    return f'<p class="verdict">{escape(_meeting(exact, landmark, points))} {far}</p>'
-
-
-def _meeting(exact: PowerLaw, landmark: PowerLaw, points: Sequence[Measurement]) -> str:
-    n = crossover(exact, landmark)
-    first, last = min(point.n for point in points), max(point.n for point in points)
-    if n is None or exact.exponent <= landmark.exponent:
-        return "So far exact attention grows no faster than landmarks."
-    if n < first:
-        return f"Landmarks cost less at every length measured, from n = {first:,} on."
-    if n > last:
-        return f"Landmarks cost more up to n = {last:,}; by the laws they cost less from about n = {n:,.0f} on."
-    return f"Landmarks cost less from about n = {n:,.0f} on."
+def in_words(points: Sequence[Measurement], until: int) -> str:
+    """Where landmarks overtake exact attention and, once all is measured, what a million tokens would cost."""
+    laws = [law_of(points, name) for name in (EXACT_METHOD, LANDMARK_METHOD)]
+    if None in laws:
+        return note(meeting(points))
+    far = ""
+    if until == FAR:  # of the first few points alone a law says nothing about a million
+        costs = [f"{duration(law.at(FAR))} %s (∝ n<sup>{law.exponent:.2f}</sup>)" for law in laws]
+        far = f" By their laws {FAR:,} tokens would take {costs[0] % 'exactly'} and {costs[1] % 'over landmarks'}."
+    return f'<p class="verdict">{escape(meeting(points))}{far}</p>'
 
 
 def table_of(points: Sequence[Measurement]) -> str:
@@ -243,6 +233,6 @@ def _cell(point: Measurement | None) -> str:
 def _reasons(points: Sequence[Measurement]) -> str:
     """Why a way was not measured, its first reason each."""
     first = {point.method: point.note for point in reversed(points) if point.note}
-    by_law = BY_LAW if any(point.extrapolated for point in points) else ""
-    said = [by_law, *(f"{method}: {first[method]}" for method in reversed(first))]
-    return note(" ".join(filter(None, said)))
+    said = [BY_LAW] if any(point.extrapolated for point in points) else []
+    said += [f"{method}: {first[method]}" for method in reversed(first)]
+    return "".join(map(note, said))

@@ -5,6 +5,19 @@ from html import escape
 from nystrom_demo.tasks import Answers
 from nystrom_demo.ui.heads.markup import Stretch, bars, marked_text, percent
 
+# A passage longer than its box is scrolled to its answer.
+SCROLL_JS = """
+const centre = () => requestAnimationFrame(() => {
+  for (const lit of element.querySelectorAll('.reading :is(mark.lit, mark.faint)')) {
+    const box = lit.closest('.reading');
+    const [inner, outer] = [lit, box].map((node) => node.getBoundingClientRect().top);
+    box.scrollTop += inner - outer - box.clientHeight / 2;
+  }
+});
+watch('value', centre);
+centre();
+"""
+
 
 def verdict(exact: Answers, landmark: Answers) -> str:
     if exact.no_answer and landmark.no_answer:

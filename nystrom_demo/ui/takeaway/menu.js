@@ -1,34 +1,38 @@
-// The menu below a plotly figure: the figure of the slot that this menu stands in, with its caption as a title.
+// The menu below a plotly figure: the figure of the slot that this menu stands in, under its caption.
 
-const TITLE_HEIGHT = 34;
+const CAPTION_HEIGHT = 40;
+const slot = element.closest('.slot');
+const figure = () => slot.querySelector('.js-plotly-plot');
 
-function figure() {
-  return element.closest('.slot').querySelector('.js-plotly-plot');
-}
-
-function caption() {
-  return element.closest('.slot').querySelector('.caption').textContent.trim();
-}
-
-/** A figure has no ground on the page; away from it, it gets the page's. */
-async function plotlySvg() {
+/** On the page a figure has no ground, and its caption stands above it; a file has both, and the figure's sentence. */
+async function captionedSvg() {
   const { data, layout } = figure();
-  const { width, height } = figure().getBoundingClientRect();
   const style = getComputedStyle(document.body);
-  const titled = {
-    ...layout,
-    paper_bgcolor: style.backgroundColor,
-    font: { ...layout.font, color: style.color },
-    title: { text: caption(), x: 0.02, y: 0.98, yanchor: 'top', font: { color: style.color, size: 17 } },
-    margin: { ...layout.margin, t: layout.margin.t + TITLE_HEIGHT },
+  const [width, height] = ['width', 'height'].map((side) => Math.round(figure().getBoundingClientRect()[side]));
+  const inked = { ...layout, font: { ...layout.font, color: style.color } };
+  const url = await window.Plotly.toImage({ data, layout: inked }, { format: 'svg', width, height });
+  const page = new DOMParser().parseFromString(decodeURIComponent(url.slice(url.indexOf(',') + 1)), 'image/svg+xml');
+  const add = (tag, attributes, text = '') => {
+    const node = page.createElementNS('http://www.w3.org/2000/svg', tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    node.textContent = text;
+    return node;
   };
-  const size = { width: Math.round(width), height: Math.round(height) + TITLE_HEIGHT };
-  const url = await window.Plotly.toImage({ data, layout: titled }, { format: 'svg', ...size });
-  return decodeURIComponent(url.slice(url.indexOf(',') + 1));
+  const size = { width, height: height + CAPTION_HEIGHT };
+  const whole = add('svg', { ...size, viewBox: `0 0 ${size.width} ${size.height}`, 'font-family': 'sans-serif' });
+  const caption = slot.querySelector('.caption').textContent.trim();
+  page.documentElement.setAttribute('y', CAPTION_HEIGHT);
+  whole.append(
+    add('desc', {}, layout.meta.summary),
+    add('rect', { ...size, fill: style.backgroundColor }),
+    add('text', { x: 16, y: 26, 'font-size': 17, fill: style.color }, caption),
+    page.documentElement,
+  );
+  return new XMLSerializer().serializeToString(whole);
 }
 
 wireSaving(element.querySelectorAll('[data-save]'), {
   name: () => `nystrom-${figure().closest('[id]').id}`,
-  svg: plotlySvg,
+  svg: captionedSvg,
   csv: () => figure().layout.meta.csv,
 });

@@ -32,8 +32,8 @@ def figure_slot(title: str, elem_id: str, hint: str = "") -> Slot:
     that is made visible by one of several answers in quick succession may stay away (gradio 6.31).
     """
     with gr.Column(elem_id=f"{elem_id}-slot", elem_classes="slot", min_width=300):
-        small = f" <small>{escape(hint)}</small>" if hint else ""
-        gr.HTML(f'<h3 class="caption">{escape(title)}</h3>{small}')
+        small = f" <small>({escape(hint)})</small>" if hint else ""
+        gr.HTML(f'<h3 class="caption">{escape(title)}{small}</h3>')
         plot = gr.Plot(elem_id=elem_id, show_label=False, elem_classes="with-figure")
         sentence = gr.HTML(elem_id=f"{elem_id}-note")
         with gr.Column(elem_classes="with-figure"):

@@ -1,0 +1,136 @@
+"""Two hundred strings of markup in every place where the page shows text, in a real Chromium: none becomes markup."""
+
+import time
+from itertools import product
+from urllib.parse import quote
+
+import pytest
+from browser import Watch, new_page
+
+from nystrom_demo.checkpoints import Library, load_bundled
+from nystrom_demo.serving.launching import start
+from nystrom_demo.serving.settings import Settings
+from nystrom_demo.ui.app import LOOK, build_app
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+BREAKOUTS = ("", '">', "'>", "</textarea>", "</script>", "-->", "`}", "&quot;&gt;")
+PAYLOADS = (
+    "<img src=x onerror=ran=1>",
+    "<svg onload=ran=1>",
+    "<script>ran=1</script>",
+    '<iframe srcdoc="<script>parent.ran=1</script>">',
+    "<body onload=ran=1>",
+    "<details open ontoggle=ran=1>",
+    "<input autofocus onfocus=ran=1>",
+    "<video><source onerror=ran=1></video>",
+    "<audio src=x onerror=ran=1>",
+    '<object data="data:text/html,<script>parent.ran=1</script>">',
+    '<embed src="javascript:parent.ran=1">',
+    "<style>@import '//evil.example/x'</style>",
+    "<link rel=stylesheet href=//evil.example/x>",
+    "<meta http-equiv=refresh content='0;url=//evil.example'>",
+    "<base href=//evil.example/>",
+    "<marquee onstart=ran=1>",
+    "<a href=javascript:ran=1>x</a>",
+    "[x](javascript:ran=1)",
+    "![x](//evil.example/x.png)",
+    r"$\href{javascript:ran=1}{x}$",
+    "{{constructor.constructor('ran=1')()}}",
+    "${window.ran=1}",
+    "<math><mtext><img src=x onerror=ran=1></math>",
+    "<select autofocus onfocus=ran=1>",
+    "<form><button formaction=javascript:ran=1>x",
+)
+MARKUP = [before + payload for before, payload in product(BREAKOUTS, PAYLOADS)]
+BATCH = 50
+ELEMENTS = (
+    "[onerror], [onload], [ontoggle], [onfocus], [onstart], iframe, object, embed, marquee, "
+    "meta[http-equiv=refresh], a[href^='javascript:'], [formaction], [href*='evil.example'], [src*='evil.example']"
+)
+
+
+@pytest.fixture(scope="module")
+def demo(tiny_box, tmp_path_factory):
+    """The app over checkpoints whose labels are markup, beside folders that are named so."""
+    boxes = {"cpu": load_bundled("cpu", box=tiny_box)}
+    for task in ("sequence-classification", "token-classification"):
+        config = boxes["cpu"][task].model.config
+        config.id2label = {i: ("", "B-", "I-")[i % 3] + PAYLOADS[i] for i in range(config.num_labels)}
+    root = tmp_path_factory.mktemp("root")
+    for name in (payload for payload in PAYLOADS if "/" not in payload):
+        (root / name).mkdir()
+        (root / name / "config.json").write_text(f'{{"model_type": "{name}"}}'.replace("\\", ""))
+    demo = build_app(Library(boxes, root=root, hub=True))
+    gate, readiness = start(demo, Settings(), ready_check=lambda: None, **LOOK)
+    yield demo
+    readiness.stop()
+    while gate.running or gate.waiting():  # a sweep's last step, which must not outlive the process that runs it
+        time.sleep(0.05)
+    demo.close(verbose=False)
+
+
+def settle(page, demo) -> None:
+    """Wait until what the last action asked for is answered and drawn; of a sweep, its first steps."""
+    page.wait_for_timeout(150)
+    quiet = 0
+    while quiet < 3:
+        asked = [event for event in demo._queue.event_ids_to_events.values() if not event.fn.types_generator]
+        quiet = 0 if asked else quiet + 1
+        page.wait_for_timeout(50)
+
+
+def made_of_markup(page) -> list[str]:
+    """What of the strings has become elements, or has run."""
+    ran = page.evaluate("window.ran === undefined ? [] : ['ran']")
+    return ran + page.evaluate("found => [...document.querySelectorAll(found)].map(each => each.outerHTML)", ELEMENTS)
+
+
+def fill(page, box: str, text: str) -> None:
+    page.fill(f"{box} textarea, {box} input", text)
+    page.locator(f"{box} textarea, {box} input").blur()
+
+
+def ask_every_head(page, demo, strings: list[str]) -> None:
+    page.get_by_role("tab", name="Tasks", exact=True).click()
+    for label in page.locator("#tasks-head label").all():
+        label.click()
+        head = label.inner_text()
+        page.wait_for_function("head => document.querySelector('#tasks-head .selected')?.innerText === head", arg=head)
+        settle(page, demo)
+        if head == "Answers":
+            fill(page, "#tasks-question", " ".join(strings))
+        if head == "Choices":
+            fill(page, "#tasks-choices-question", " ".join(strings))
+            fill(page, "#tasks-options", "\n".join(" ".join(strings[i::2]) for i in range(2)))
+        settle(page, demo)
+
+
+def test_no_markup_is_taken_for_markup(chromium, demo):
+    watch = Watch(demo.local_url)
+    batches = [MARKUP[i : i + BATCH] for i in range(0, len(MARKUP), BATCH)]
+    link = f"&text={quote(' '.join(batches[0]))}&checkpoint={quote(PAYLOADS[0])}&task={quote(PAYLOADS[1])}"
+    page = new_page(chromium, demo.local_url, watch, link)
+    settle(page, demo)
+    for batch in batches:
+        fill(page, "#bench-text", " ".join(batch))
+        page.wait_for_timeout(500)  # typing counts after a pause
+        for tab in ("Attention", "Error", "Learn"):
+            page.get_by_role("tab", name=tab, exact=True).click()
+            settle(page, demo)
+        ask_every_head(page, demo, batch)
+        assert made_of_markup(page) == []
+    page.context.close()
+    assert watch.external == [] and watch.errors == []
+
+
+def test_a_checkpoint_named_by_markup_is_refused_as_text(chromium, demo):
+    watch = Watch(demo.local_url)
+    page = new_page(chromium, demo.local_url, watch)
+    for name in MARKUP[:: len(PAYLOADS) + 1]:
+        page.fill("#bench-source input", name)
+        page.keyboard.press("Enter")
+        settle(page, demo)
+        assert made_of_markup(page) == []
+    page.context.close()
+    assert watch.external == []

@@ -1,0 +1,174 @@
+"""The Error tab's handlers: its figures plot what the analysis says, and what cannot be shown is said."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nystrom_demo.analysis import (
+    error_against_landmarks,
+    head_errors,
+    hidden_state_errors,
+    logit_errors,
+    pinv_residuals,
+    singular_values,
+)
+from nystrom_demo.config import AttentionSettings
+from nystrom_demo.figures.words import percent
+from nystrom_demo.ui import error_tab
+from nystrom_demo.ui.attention_tab import TextReader, read_text
+from nystrom_demo.ui.bench import BenchValues
+from nystrom_demo.ui.error_tab import Known, Shown
+
+TEXT = "john smith went to paris and saw the river, the cat and the old house by the water"
+LAYER, HEAD, M = 1, 2, 5
+SETTINGS = AttentionSettings(num_landmarks=M)
+
+
+def bench(**changes) -> BenchValues:
+    return replace(BenchValues(TEXT, "sequence-classification", M, 6, False, "cpu"), **changes)
+
+
+def last_shown(checkpoints, values: BenchValues, measure: str = "frobenius") -> Shown:
+    """What stands on the page once all has come, with each slot's (figure, sentence, code)."""
+    *_, last = error_tab.measure_head(TextReader(checkpoints), checkpoints, values, LAYER, HEAD, measure)
+    return Shown(*last[:4], *(last[place : place + 3] for place in range(4, len(last), 3)))
+
+
+@pytest.fixture(scope="module")
+def shown(tiny_checkpoints) -> Shown:
+    return last_shown(tiny_checkpoints, bench())
+
+
+@pytest.fixture(scope="module")
+def text(tiny_checkpoints):
+    return read_text(tiny_checkpoints["sequence-classification"], TEXT)
+
+
+def assert_plots(trace, x, y):
+    np.testing.assert_array_equal(np.asarray(trace.x, float), np.asarray(x, float))
+    np.testing.assert_allclose(np.asarray(trace.y, float), np.asarray(y, float), rtol=1e-6)
+
+
+def test_the_mosaic_has_every_heads_errors(shown, text):
+    lines = pd.DataFrame(shown.heads["heads"])
+    wanted = head_errors(text.layers, SETTINGS, spectral=False)
+    pd.testing.assert_frame_equal(lines, wanted[list(lines)])
+    assert shown.heads["chosen"] == [LAYER, HEAD]
+
+
+def test_the_lead_says_the_chosen_heads_errors_counted_from_one(shown, text):
+    errors = error_against_landmarks(text.layers[LAYER], HEAD, [M], SETTINGS).iloc[0]
+    said = [percent(errors[name]) for name in ("frobenius", "best_frobenius", "output")]
+    lead = re.sub("<[^>]*>", "", shown.lead).replace("\N{NO-BREAK SPACE}", " ")
+    assert lead.startswith("Layer 2, head 3 over 5 landmarks:")
+    assert re.findall(r"[\d.]+ %", lead) == said
+
+
+@pytest.mark.parametrize("measure", [name for _, name in error_tab.MEASURES])
+def test_the_error_against_m_is_the_analysis_own(tiny_checkpoints, text, measure):
+    figure, sentence, _ = last_shown(tiny_checkpoints, bench(), measure).against
+    landmarks = sorted({1, 2, 4, 5, 8, 16, text.num_tokens})
+    errors = error_against_landmarks(text.layers[LAYER], HEAD, landmarks, SETTINGS)
+    assert_plots(figure.data[0], landmarks, errors[measure].where(errors[measure] > 0))
+    if measure != "output":
+        best = errors[f"best_{measure}"]
+        assert_plots(figure.data[1], landmarks, best.where(best > 0))
+    assert "From m = 1 to" in sentence
+
+
+def test_all_heads_have_a_band_at_each_m(shown, text):
+    figure, sentence, _ = shown.all_heads
+    median = figure.data[2]
+    assert list(median.x) == [1, 2, 4, 5, 8, 16]  # at m = n there is no error to draw
+    for m, middle in zip(median.x, median.y, strict=True):
+        errors = head_errors(text.layers, SETTINGS._replace(num_landmarks=int(m)), spectral=False)
+        assert middle == pytest.approx(errors.frobenius.median())
+    assert "of the 6 heads" in sentence
+
+
+def test_spectrum_and_residuals_are_the_analysis_own(shown, text):
+    values = singular_values(text.layers[LAYER], HEAD)
+    assert_plots(shown.spectrum[0].data[0], values["index"], values.value.where(values.value > 0))
+    residuals = pinv_residuals(text.layers[LAYER], HEAD, SETTINGS, steps=12)
+    for trace, (_, lines) in zip(shown.pinv[0].data, residuals.groupby("first_estimate", sort=False), strict=True):
+        assert_plots(trace, lines.step, lines.residual)
+
+
+def test_states_and_logits_are_the_models_own(shown, tiny_checkpoints):
+    checkpoint = tiny_checkpoints["sequence-classification"]
+    ids = checkpoint.tokenizer(TEXT, return_tensors="pt")["input_ids"]
+    states = hidden_state_errors(checkpoint.model, ids, SETTINGS)
+    assert_plots(shown.states[0].data[0], states.layer, states.accumulated)
+    moved = percent(logit_errors(checkpoint.model, {"input_ids": ids}, SETTINGS).relative)
+    assert f"The logits move by {moved}, and the likeliest label" in shown.states[1].replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_what_becomes_of_the_logits_fits_the_head(tiny_checkpoints):
+    tagged = last_shown(tiny_checkpoints, bench(task="token-classification")).states[1]
+    assert "of the tokens keep their likeliest label." in tagged
+    asked = last_shown(tiny_checkpoints, bench(task="question-answering")).states[1]
+    assert "depends on its question too: see Tasks." in asked and "logits move" not in asked
+
+
+@pytest.mark.parametrize("m", [0, 999])
+def test_with_a_landmark_for_every_token_every_error_is_zero(tiny_checkpoints, m):
+    exact = last_shown(tiny_checkpoints, bench(num_landmarks=m))
+    assert "every error is zero" in exact.lead
+    assert exact.pinv[0] is None and "nothing is inverted" in exact.pinv[1]
+    assert all(line["frobenius"] == 0 for line in exact.heads["heads"])
+    assert set(exact.states[0].data[0].y) == {0.0}
+
+
+def test_every_figure_comes_with_its_sentence_and_code(shown):
+    for slot in shown[4:]:
+        figure, sentence, code = slot
+        assert figure.layout.meta["summary"].replace(" %", "\N{NO-BREAK SPACE}%") in sentence
+        compile(code, "<code for this view>", "exec")
+    assert "head_errors" in shown.heads_code
+
+
+def test_each_answer_repeats_what_is_known(tiny_checkpoints):
+    """A page that is behind takes up the last answer alone."""
+    seen: set[int] = set()
+    for answer in error_tab.measure_head(TextReader(tiny_checkpoints), tiny_checkpoints, bench(), 0, 0, "frobenius"):
+        figures = {place for place in range(4, len(answer), 3) if getattr(answer[place], "layout", None)}
+        assert figures >= seen
+        seen = figures
+    assert len(seen) == 5
+
+
+def test_another_measure_is_drawn_from_what_is_known(tiny_checkpoints, shown):
+    redrawn = error_tab.show_measure(tiny_checkpoints, bench(), LAYER, HEAD, "output", shown.known)
+    assert list(redrawn[0].data[0].y)[:3] == pytest.approx(list(shown.known.of_head.output)[:3])
+    assert "relative error of the output" in redrawn[4]
+    spectral = error_tab.show_measure(tiny_checkpoints, bench(), LAYER, HEAD, "spectral", shown.known)
+    assert spectral[3] is None and "of the chosen head alone" in spectral[4]
+
+
+def test_nothing_is_redrawn_before_anything_is_known(tiny_checkpoints):
+    redrawn = error_tab.show_measure(tiny_checkpoints, bench(), 0, 0, "output", Known())
+    assert redrawn == error_tab.SKIPPED + error_tab.SKIPPED
+
+
+def test_a_text_past_the_position_table_is_refused_in_a_sentence(tiny_checkpoints):
+    values = bench(text="cat " * 5_000)
+    _, _, heads, lead = error_tab.show(TextReader(tiny_checkpoints), values, 0, 0, "frobenius")
+    assert heads is None and "this one has 5,002 tokens, and the position table of this model ends at 4,096." in lead
+    gone = last_shown(tiny_checkpoints, values)
+    assert gone.heads is None and all(slot[0] is None for slot in gone[4:])
+
+
+def test_past_its_bound_a_figure_says_why_it_is_not_there(tiny_checkpoints, monkeypatch):
+    monkeypatch.setattr(error_tab, "ALL_HEADS_TOKENS", 10)
+    assert "Up to 10 tokens only" in last_shown(tiny_checkpoints, bench()).all_heads[1]
+    monkeypatch.setattr(error_tab, "SPECTRUM_TOKENS", 10)
+    few = last_shown(tiny_checkpoints, bench())
+    assert few.against[0] is None and "Up to 10 tokens only" in few.spectrum[1] and few.known == Known()
+
+
+def test_an_unknown_measure_is_named(tiny_checkpoints):
+    with pytest.raises(ValueError, match="error must be one of frobenius, spectral, output, got 'max'"):
+        last_shown(tiny_checkpoints, bench(), "max")

@@ -1,6 +1,7 @@
 """What the running server lets in and what its answers say, over real HTTP, around the small app."""
 
 import json
+import re
 import socket
 import threading
 import time
@@ -286,6 +287,30 @@ def test_too_many_open_streams_are_refused():
         wait_until(lambda: server.http.get("/health").status_code == 200)
     finally:
         server.close()
+
+
+def test_the_page_and_its_configuration_come_compressed_where_the_client_unpacks(server):
+    for path in ("/", "/config"):
+        plain = server.http.get(path, headers={"accept-encoding": "identity"})
+        packed = server.http.get(path, headers={"accept-encoding": "gzip"})
+        assert "content-encoding" not in plain.headers and packed.headers["content-encoding"] == "gzip"
+        assert packed.num_bytes_downloaded < len(plain.content) / 2
+        assert len(packed.content) == pytest.approx(len(plain.content), rel=0.01)  # it says when it was made
+        assert packed.headers["x-content-type-options"] == "nosniff"
+
+
+def test_scripts_keep_the_closer_packing_that_gradio_gives_them(server):
+    script = re.search(r"assets/[\w.-]+\.js", server.http.get("/").text)[0]
+    assert server.http.get(f"/{script}", headers={"accept-encoding": "gzip, br"}).headers["content-encoding"] == "br"
+
+
+def test_an_event_stream_is_neither_packed_nor_held_back(server):
+    server.join("sweep", [30], session="stream")
+    packed = {"accept-encoding": "gzip, br"}
+    with server.http.stream("GET", f"{API}/queue/data", params={"session_hash": "stream"}, headers=packed) as response:
+        assert "content-encoding" not in response.headers
+        next(line for line in response.iter_lines() if "step 1" in line)
+        assert server.demo._queue.event_ids_to_events  # it still runs
 
 
 def test_the_log_has_one_line_a_request_and_no_visitors_words(server, caplog):

@@ -1,5 +1,6 @@
 """Conversion, shared training, resumption, two processes, evaluation, and the box, on tiny data and a tiny base."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -17,6 +19,7 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertMo
 from nystrom_demo.checkpoints import load_bundled
 from nystrom_demo.config import EXACT
 from nystrom_demo.model import NystromformerModel
+from nystrom_demo.training import measures
 from nystrom_demo.training.__main__ import parser
 from nystrom_demo.training.batches import Vocabulary
 from nystrom_demo.training.card import DATA_SETS, parts_of_tokens, write_cards
@@ -209,10 +212,31 @@ def test_evaluation_gives_each_measure_at_each_number_of_landmarks(folders, caps
         *("--limit", 5, "--json", folders / "figures.json", "--threads", 1),
     )
     rows = read_rows(folders / "figures.json")
-    assert {row.task for row in rows} == set(TASKS) and len(rows) == 11
+    assert {row.task for row in rows} == set(TASKS) and len(rows) == 12
     assert all(set(row.values) == {"4", "exact"} for row in rows)
     assert all(0 <= value <= 100 for row in rows for value in row.values.values())
     assert "SQuAD v1.1 validation, half, F1" in capsys.readouterr().out
+
+
+def test_a_missing_answer_is_told_where_the_first_token_outscores_every_stretch(folders, tmp_path, monkeypatch):
+    (tmp_path / "squad_v1.1_partial").mkdir()
+    rows = [
+        {"question": "Where?", "context": f"{place} is big.", "answers": {"text": [place], "answer_start": [0]}}
+        for place in ("London", "England", "Paris", "France")
+    ]
+    with gzip.open(tmp_path / "squad_v1.1_partial/validation.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    none = iter([0.0, 5.0, 0.0, 0.0])  # the second and the fourth question have lost their answers
+
+    def predict(bench, task, examples, num_landmarks):
+        logits = [np.full((2, example.length), 1.0) for example in examples]
+        for scored in logits:
+            scored[:, 0] = next(none)
+        return logits
+
+    monkeypatch.setattr(measures, "predict", predict)
+    bench = measures.Bench({}, make_tokenizer(128), tmp_path, (4,))
+    assert measures.missing_answers(bench) == {"told apart": {"4": 75.0}}
 
 
 def test_the_box_loads_with_its_checksums_and_gives_the_checkpoints_output(folders):

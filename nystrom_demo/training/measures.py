@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,11 +16,13 @@ from nystrom_demo.training.batches import Vocabulary, collate, mask_words, pad
 from nystrom_demo.training.examples import (
     IGNORED,
     Example,
+    Window,
     choice_examples,
     text_examples,
     windows,
     word_examples,
 )
+from nystrom_demo.training.passages import take_answers_away
 from nystrom_demo.training.plan import EXACT_LANDMARKS, cut_batches
 
 EVERYDAY = Path(__file__).with_name("everyday")
@@ -65,23 +68,25 @@ def packed_entities(bench: Bench) -> Figures:
 
 def answers(bench: Bench) -> Figures:
     """SQuAD v1.1's exact match and F1, in windows of 384 tokens that share 128."""
-    rows = bench.first(readers.read_questions(bench.data / "squad_v1.1_partial/validation.jsonl.gz"))
-    cut = [windows(row["question"], row["context"], bench.tokenizer, 384, 128) for row in rows]
-    flat = [window for windows_of_row in cut for window in windows_of_row]
-    examples = [
-        Example((np.asarray(window.ids, np.int32),), (window.second,), np.zeros(2, np.int32)) for window in flat
-    ]
+    rows = _questions(bench)
     truths = [row["answers"]["text"] for row in rows]
     figures: Figures = {}
-    for m in bench.landmarks:
-        logits = iter(predict(bench, "question-answering", examples, m))
-        texts = []
-        for row, windows_of_row in zip(rows, cut, strict=True):
-            spans = [_scored_text(row["context"], window, next(logits)) for window in windows_of_row]
-            texts.append(max(spans)[1])
-        for name, value in scores.answer_scores(texts, truths).items():
-            figures.setdefault(name, {})[label(m)] = value
+    for m, spans in _best_spans(bench, rows).items():
+        for name, value in scores.answer_scores([span.text for span in spans], truths).items():
+            figures.setdefault(name, {})[m] = value
     return figures
+
+
+def missing_answers(bench: Bench) -> Figures:
+    """Every second question asked of a passage without its answer: how often the model is right whether there is one.
+
+    It says that there is none by scoring its first token above every stretch of the passage.
+    """
+    rows = take_answers_away(_questions(bench), 0.5)
+    truth = [int(not row["answers"]["text"]) for row in rows]
+    found = _best_spans(bench, rows)
+    guesses = {m: [span.none > span.score for span in spans] for m, spans in found.items()}
+    return {"told apart": {m: scores.accuracy(guess, truth) for m, guess in guesses.items()}}
 
 
 def choices(bench: Bench) -> Figures:
@@ -131,6 +136,7 @@ MEASURES: dict[str, tuple[str, Callable[[Bench], Figures]]] = {
     "UNER-EWT validation, sentences": ("token-classification", entities),
     "UNER-EWT validation, packed to 128 tokens": ("token-classification", packed_entities),
     "SQuAD v1.1 validation, half": ("question-answering", answers),
+    "SQuAD v1.1 validation, half, every second question of another passage": ("question-answering", missing_answers),
     "ComVE explanation validation": ("multiple-choice", choices),
     "thirty everyday questions": ("multiple-choice", everyday_questions),
     "Wikipedia validation, 15 % masked": ("masked-lm", masked_words),
@@ -188,10 +194,41 @@ def _entities(bench: Bench, max_length: int, pack: bool) -> Figures:
     return {"F1": figures}
 
 
-def _scored_text(context: str, window, logits: np.ndarray) -> tuple[float, str]:
-    passage = slice(window.second, window.second + len(window.offsets))
-    first, last, score = scores.best_span(*logits[:, passage])
-    return score, context[window.offsets[first][0] : window.offsets[last][1]]
+class _Span(NamedTuple):
+    """The best stretch of a passage over its windows, and the lowest score of "no answer" in any of them."""
+
+    score: float
+    text: str
+    none: float
+
+
+def _questions(bench: Bench) -> Sequence[dict]:
+    return bench.first(readers.read_questions(bench.data / "squad_v1.1_partial/validation.jsonl.gz"))
+
+
+def _best_spans(bench: Bench, rows: Sequence[dict]) -> dict[str, list[_Span]]:
+    """Each row's span at each number of landmarks."""
+    cut = [windows(row["question"], row["context"], bench.tokenizer, 384, 128) for row in rows]
+    flat = [window for windows_of_row in cut for window in windows_of_row]
+    examples = [
+        Example((np.asarray(window.ids, np.int32),), (window.second,), np.zeros(2, np.int32)) for window in flat
+    ]
+    found = {}
+    for m in bench.landmarks:
+        logits = iter(predict(bench, "question-answering", examples, m))
+        found[label(m)] = [
+            _best_span(row["context"], [(window, next(logits)) for window in windows_of_row])
+            for row, windows_of_row in zip(rows, cut, strict=True)
+        ]
+    return found
+
+
+def _best_span(context: str, read: Sequence[tuple[Window, np.ndarray]]) -> _Span:
+    spans = []
+    for window, logits in read:
+        first, last, score = scores.best_span(*logits[:, window.second : window.second + len(window.offsets)])
+        spans.append((score, context[window.offsets[first][0] : window.offsets[last][1]]))
+    return _Span(*max(spans), none=min(float(logits[:, 0].sum()) for _, logits in read))
 
 
 def _mask_ranks(bench: Bench, part: Sequence[Example], m: int, vocabulary: Vocabulary) -> np.ndarray:

@@ -219,7 +219,7 @@ def test_the_mosaic_s_head_is_chosen_by_arrow_keys_and_enter(fresh):
     page.locator("#attention-mosaic [data-head='0,0']").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
-    assert "Layer 2, head 2: landmarks miss" in page.locator("#attention-mosaic [data-part=readout]").inner_text()
+    assert "Layer 2, head 2: the landmark map is" in page.locator("#attention-mosaic [data-part=readout]").inner_text()
     fresh.change(lambda: page.keyboard.press("Enter"))
     assert fresh.part("title") == "Layer 2, head 2"
     fresh.change(lambda: page.locator("#attention-mosaic [data-head='0,0']").click())

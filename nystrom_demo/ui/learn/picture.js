@@ -58,7 +58,7 @@ function drawMatrices(scene, row, width, y, picture) {
   const longest = Math.max(...matrices.map((block) => Math.max(...block.shape)));
   const small = matrices.every((block) => block.small);
   const square = matrices.some((block) => Math.min(...block.shape) > 0.5 * longest);
-  const most = small ? 92 : Math.max(170, Math.min(square ? 280 : 190, 0.4 * width));
+  const most = small ? Math.max(92, Math.min(130, width / 5)) : Math.max(170, Math.min(square ? 280 : 190, 0.4 * width));
   const ideal = most / longest;
   const lines = breakRow(row, ideal, width);
   const scale = Math.min(...lines.map((line) => fitting(line, ideal, width)));
@@ -79,7 +79,7 @@ function drawMatrices(scene, row, width, y, picture) {
       }
       x += size + GAP;
     }
-    top += height + LABELS;
+    top += height + LABELS + (lines.length > 1 ? 10 : 0);
   }
   return top;
 }
@@ -103,7 +103,10 @@ function breakRow(row, scale, width) {
     lines.at(-1).push(block);
   }
   if (lines.length > 1 && lineWidth(row, 0.72 * scale) <= width) return [row];
-  return lines;
+  if (!row.every((block) => block.small)) return lines;
+  // Equal pictures stand in equal lines: twelve heads as three fours, not as five, five and two.
+  const each = Math.ceil(row.length / lines.length);
+  return lines.map((_, index) => row.slice(index * each, (index + 1) * each)).filter((line) => line.length);
 }
 
 function fitting(line, ideal, width) {

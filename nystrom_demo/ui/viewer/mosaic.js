@@ -94,8 +94,8 @@ function percent(share) {
 
 function headInWords(line, n) {
   return (
-    `Layer ${line.layer + 1}, head ${line.head + 1}: landmarks miss ${percent(line.frobenius)} % of the map ` +
-    `and ${percent(line.output)} % of the output; ${grouped(line.negative)} of ${grouped(n * n)} entries are negative, ` +
+    `Layer ${line.layer + 1}, head ${line.head + 1}: the landmark map is ${percent(line.frobenius)} % away from the ` +
+    `exact one, the output ${percent(line.output)} %; ${grouped(line.negative)} of ${grouped(n * n)} entries are negative, ` +
     `rows sum to one within ${line.row_sum_error < 0.001 ? 'less than 0.001' : line.row_sum_error.toFixed(3)}.`
   );
 }

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from nystrom_demo import iterative_pinv
 from nystrom_demo.analysis import attention_maps, exact_map
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.figures.roles import ROLES
@@ -31,6 +32,7 @@ TEXT = "The film was great, and Mary walked to the bank by the river in London."
 # Every number that a step's prose may state: dates of sources, and those that the formulas themselves hold.
 SOURCED = {"2001", "2014", "2020", "2021", "2022", "1936"}
 COUNTED = {"1", "2", "3"}  # kernel_1, kernel_2, kernel_3
+WORKED = {"0.51", "0.49", "0.6", "0.4", "5.5", "4.5", "0.5"}  # by hand in step 5, and below
 
 HEAD = Controls(1, 2)
 
@@ -71,6 +73,53 @@ def test_every_symbol_is_defined_in_its_step_or_before():
 def test_every_number_in_the_prose_is_a_source_or_computed(lesson):
     prose = re.sub(r"\$[^$]*\$", "", lesson.prose)
     assert set(re.findall(r"\d+", prose)) <= SOURCED | COUNTED
+    assert set(re.findall(r"\d+\.\d+", lesson.prose)) <= WORKED
+
+
+def test_the_worked_mixtures_are_right():
+    token, alike, equal = torch.tensor([0.6, 0.4]), torch.tensor([[0.51, 0.49], [0.49, 0.51]]), torch.full((2, 2), 0.5)
+    torch.testing.assert_close(token @ torch.linalg.inv(alike), torch.tensor([5.5, -4.5]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(token @ torch.linalg.pinv(equal), torch.tensor([0.5, 0.5]))
+    # What both rows share is inverted at once, the small difference between them last.
+    shared, difference = torch.tensor([0.5, 0.5]), torch.tensor([0.5, -0.5])
+    after_six, after_twelve = (iterative_pinv(alike[None, None], steps)[0, 0] for steps in (6, 12))
+    torch.testing.assert_close(shared @ after_six, shared)
+    assert (difference @ after_six).norm() < 0.5 * (difference @ torch.linalg.inv(alike)).norm()
+    torch.testing.assert_close(after_twelve, torch.linalg.inv(alike), atol=0.01, rtol=0)
+
+
+def test_a_step_of_the_iteration_cubes_what_is_missing():
+    x = torch.linspace(0, 1, 11, dtype=torch.float64)
+    following = x * (13 - x * (15 - x * (7 - x))) / 4
+    torch.testing.assert_close(1 - following, (1 - x) ** 3 * (1 - x / 4))
+
+
+def test_columns_that_hold_the_rank_rebuild_a_matrix():
+    generator = torch.Generator().manual_seed(0)
+    S = torch.rand(11, 3, generator=generator) @ torch.rand(3, 11, generator=generator)
+    for kept, exact in (([1, 4, 9], True), ([1, 4], False)):
+        C, W, R = S[:, kept], S[kept][:, kept], S[kept]
+        assert torch.allclose(C @ torch.linalg.pinv(W) @ R, S, atol=1e-4) is exact
+
+
+def test_landmark_attention_has_at_most_rank_m(case):
+    assert torch.linalg.matrix_rank(case(m=3).maps.landmark, rtol=1e-5) == 3
+
+
+def test_a_true_inverse_keeps_row_sums_at_one(case):
+    factors = case(m=3).factors
+    A, B = factors.kernel_2.double(), factors.kernel_3.double()
+    sums = (factors.kernel_1.double() @ torch.linalg.inv(A) @ B).sum(1)
+    torch.testing.assert_close(sums, torch.ones_like(sums), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("m", [3, 1000])
+def test_the_pseudo_inverse_is_shown_with_the_matrix_it_inverts(m, case):
+    scene = PICTURES["pseudo_inverse"](case(m=m))
+    drawn = {block.name: block.values for block in scene.blocks if isinstance(block, Matrix)}
+    torch.testing.assert_close(drawn["A"] @ drawn["Z after 6"], drawn["A Z"])
+    torch.testing.assert_close(drawn["A"].sum(1), torch.ones(len(drawn["A"])))
+    assert (drawn["A"] > 0).all()
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=NAMES)

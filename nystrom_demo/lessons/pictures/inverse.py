@@ -34,8 +34,10 @@ def pseudo_inverse(case: Case) -> Scene:
         table[table.first_estimate == name].residual.tolist() for name in ("own norms", "largest of the heads")
     )
     condition = float(table.condition.iloc[0])
+    A, Z = _all_kernels_2(case)[case.head], _iterates(case)[step]
     readings = (
         Reading("condition number of A", condition, ".4g"),
+        Reading("largest number in Z, without its sign", float(Z.abs().max()), ".4g"),
         Reading("residual at this step, own norms", own[step], ".3e", secret=True),
         Reading("residual at this step, largest of the heads", shared[step], ".3e", secret=True),
     )
@@ -51,12 +53,11 @@ def pseudo_inverse(case: Case) -> Scene:
         f"{step} steps the residual is {own[step]:.2g} from the head's own norms and {shared[step]:.2g} from the "
         "largest of the heads."
     )
-    rows = (_estimate_blocks(case), (_residual_chart(own, shared, step),))
+    rows = (_estimate_blocks(A, Z, step), (_residual_chart(own, shared, step),))
     return case.scene(rows, readings, summary, _smaller(own[PREDICTED_STEP], shared[PREDICTED_STEP]), facts)
 
 
-def _estimate_blocks(case: Case) -> tuple[Block, ...]:
-    A, Z, step = case.factors.kernel_2, _iterates(case)[case.controls.step], case.controls.step
+def _estimate_blocks(A: torch.Tensor, Z: torch.Tensor, step: int) -> tuple[Block, ...]:
     return (
         Matrix("kernel_2", "kernel_2", "A", A, (LANDMARKS, LANDMARKS)),
         Matrix("estimate", "landmark", f"Z after {step}", Z, (LANDMARKS, LANDMARKS), "signed"),

@@ -41,7 +41,7 @@ function logTicks(low, high, most) {
 function tickText(value) {
   const size = Math.abs(value);
   if (size >= 1e5 || (size > 0 && size < 1e-3)) return value.toExponential(0).replace("e+", "e");
-  return String(Number(value.toPrecision(3)));
+  return String(Number.isInteger(value) ? value : Number(value.toPrecision(3)));
 }
 
 function crowded(ticks, across) {

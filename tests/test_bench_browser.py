@@ -12,6 +12,7 @@ from urllib.parse import quote
 import gradio as gr
 import pytest
 from browser import PHONE, TIMEOUT_MS, WIDE, Watch
+from playwright.sync_api import expect
 
 from nystrom_demo.checkpoints import Library
 from nystrom_demo.serving.launching import start
@@ -110,10 +111,15 @@ def calls_at_rest(served: Served, page) -> list[str]:
 
 
 def choose(page, name: str, typed: str) -> None:
-    """Type into a dropdown of the bench and take it."""
-    page.fill(f"#bench-{name} input", typed)
-    page.press(f"#bench-{name} input", "Enter")
-    page.press(f"#bench-{name} input", "Tab")
+    """Type into a dropdown of the bench and take it with Enter.
+
+    The dropdown answers keys a moment later (gradio 6.31): what leaves it sooner takes the choice back.
+    """
+    field = page.locator(f"#bench-{name} input")
+    field.fill(typed)
+    expect(field).to_have_attribute("aria-expanded", "true", timeout=TIMEOUT_MS)
+    field.press("Enter")
+    expect(field).to_have_attribute("aria-expanded", "false", timeout=TIMEOUT_MS)
 
 
 def test_a_change_refreshes_the_open_tab_once_and_no_other(served):

@@ -53,7 +53,7 @@ def test_as_a_mapping_it_is_the_bundled_checkpoints(tiny_checkpoints):
 
 def test_a_folder_serves_every_task_and_says_which_heads_are_new(offered, tiny_checkpoints):
     checkpoint = offered.load("a", "masked-lm")
-    assert (checkpoint.name, checkpoint.source, checkpoint.new_head) == ("a", "a", False)
+    assert (checkpoint.name, checkpoint.source, checkpoint.new_head) == ("a", "./a", False)
     assert fill_mask(checkpoint, MASKED) == fill_mask(tiny_checkpoints["masked-lm"], MASKED)
     assert offered.load("a", "token-classification").new_head
     assert offered.kept == [Key("a", "masked-lm", "cpu"), Key("a", "token-classification", "cpu")]

@@ -2,12 +2,14 @@
 
 import contextlib
 import io
+from copy import deepcopy
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from nystrom_demo import snippets
+from nystrom_demo.checkpoints import Library
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.figures import csv_of, summary_of
 from nystrom_demo.figures.words import percent
@@ -19,6 +21,7 @@ from nystrom_demo.ui.bench import TASK_LABELS, BenchValues
 from nystrom_demo.ui.heads.asked import Asked, Masks
 from nystrom_demo.ui.time_tab import Workbench
 
+LESSON = load_lessons()[0]
 TEXT = 'The "great" film, and Mary\'s walk to the bank\nby the river in London {n}.'
 
 
@@ -50,9 +53,24 @@ def test_a_steps_code_prints_its_readings(lesson, own_norms, tiny_checkpoints, r
     assert sum(line.startswith("milliseconds") for line in lines) == sum(reading.measured for reading in readings)
 
 
-def test_a_checkpoint_from_elsewhere_is_loaded_from_there(tiny_checkpoints):
-    checkpoint = replace(tiny_checkpoints["masked-lm"], name="owner/model", source="owner/model")
-    assert snippets.loading(checkpoint) == "load_checkpoint('owner/model', 'masked-lm', device='cpu')"
+@pytest.mark.parametrize("source", ["owner/model", "model"])
+def test_a_checkpoint_from_the_hub_is_loaded_from_there(source, tiny_checkpoints):
+    checkpoint = replace(tiny_checkpoints["masked-lm"], name="model", source=source)
+    assert snippets.loading(checkpoint) == f"load_checkpoint('{source}', 'masked-lm', device='cpu')"
+
+
+@pytest.mark.parametrize("name", ["mine", "masked-lm"])  # the second is a bundled checkpoint's name too
+def test_a_servers_folder_is_loaded_where_the_script_lies_beside_it(name, tiny_checkpoints, tmp_path, run, monkeypatch):
+    own = deepcopy(tiny_checkpoints["masked-lm"].model)
+    own.base_model.embeddings.word_embeddings.weight.data.mul_(1.5)
+    own.save_pretrained(tmp_path / name)
+    tiny_checkpoints["masked-lm"].tokenizer.save_pretrained(tmp_path / name)
+    library = Library(tiny_checkpoints.boxes, root=tmp_path)
+    case = Case(library.load(name, "masked-lm"), TEXT, AttentionSettings(num_landmarks=5), Controls(1, 2), library)
+    code = snippets.for_lesson(LESSON, case)
+    assert "# ./ is a placeholder: write where you keep this folder\n" in code
+    monkeypatch.chdir(tmp_path)
+    assert run(code) == [f"{reading.name}: {reading.text}" for reading in PICTURES[LESSON.name](case).readings]
 
 
 def bench(task: str, m: int = 5, text: str = TEXT) -> BenchValues:

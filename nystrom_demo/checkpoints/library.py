@@ -111,7 +111,9 @@ class Library(Mapping[str, Checkpoint]):
 
     def _build(self, key: Key, folder: Path, within: Path) -> Checkpoint:
         device = next(iter(self.boxes[key.device].values())).device  # cuda:1 where the bundled ones are there
-        checkpoint = load_vetted(folder, within, key.task, key.source, device=device, admit=self._make_room)
+        # A folder is told as a path from the root, so that its name is taken for no Hub id and no bundled checkpoint.
+        source = f"./{key.source}" if folder == within else key.source
+        checkpoint = load_vetted(folder, within, key.task, source, device=device, admit=self._make_room)
         with self._lock:
             self._kept[key] = checkpoint
         return checkpoint

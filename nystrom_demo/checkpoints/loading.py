@@ -38,8 +38,8 @@ TASKS = tuple(AUTO_CLASSES)
 class Checkpoint:
     """A model in evaluation mode with its tokenizer.
 
-    source: the folder or Hub id it came from, or "bundled". new_head: true where the files hold no weights for the
-    task's head, so that its answers are random until it is trained.
+    source: the folder (one of a server's as "./name") or Hub id it came from, or "bundled". new_head: true where the
+    files hold no weights for the task's head, so that its answers are random until it is trained.
     """
 
     task: str

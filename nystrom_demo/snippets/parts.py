@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from nystrom_demo.checkpoints import TASKS, Checkpoint
+from nystrom_demo.checkpoints import BUNDLED, Checkpoint
 from nystrom_demo.config import AttentionSettings
 
 # Every script that draws ends so. What it prints are the page's CSV and its sentence.
@@ -44,6 +44,11 @@ def reading_head(view: HeadView) -> str:
 
 
 def loading(checkpoint: Checkpoint) -> str:
-    """The call that brings this checkpoint, from the bundled box or from where it came, to the same device."""
-    source = checkpoint.name if checkpoint.name in TASKS else checkpoint.source
-    return f"load_checkpoint({source!r}, {checkpoint.task!r}, device={checkpoint.device.type!r})"
+    """The call that brings this checkpoint, from the bundled box or from where it came, to the same device.
+
+    It ends its line: where a server keeps its folders is not said to visitors, so theirs are looked for beside the
+    script, and a remark says so.
+    """
+    source = checkpoint.name if checkpoint.source == BUNDLED else checkpoint.source
+    remark = "  # ./ is a placeholder: write where you keep this folder" if source.startswith("./") else ""
+    return f"load_checkpoint({source!r}, {checkpoint.task!r}, device={checkpoint.device.type!r}){remark}"

@@ -1,0 +1,91 @@
+"""A page in a real Chromium: what it transfers until it is at rest, and how long a click takes to be drawn.
+
+Needs playwright and a chromium on the path, which the tests bring and the app does without.
+"""
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+PATIENCE_MS = 600_000
+REST_MS = 1_000  # a page that asked for nothing for so long is at rest
+VIEWER = "#attention-viewer [data-part=viewer]"
+# Clicks a head of the mosaic and waits for two frames after the viewer took up that head's numbers: it is drawn then.
+REDRAW = """(head) => new Promise((done, fail) => {
+  setTimeout(() => fail(new Error(`Head ${head} was not drawn.`)), 60000);
+  const viewer = document.querySelector('#attention-viewer [data-part=viewer]');
+  const shown = viewer.dataset.shown;
+  const began = performance.now();
+  new MutationObserver((_, observer) => {
+    if (viewer.dataset.shown === shown) return;
+    observer.disconnect();
+    requestAnimationFrame(() => requestAnimationFrame(() => done((performance.now() - began) / 1000)));
+  }).observe(viewer, { attributes: true });
+  document.querySelector(`#attention-mosaic .cell[data-head='${head}']`).click();
+})"""
+
+
+class Load(NamedTuple):
+    """Seconds from the address to the page's own text field, and the bytes on the wire until it is at rest."""
+
+    seconds: float
+    num_bytes: int
+
+
+def chromium_path() -> str | None:
+    """Where chromium is; None where it or playwright is missing."""
+    if importlib.util.find_spec("playwright") is None:
+        return None
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright  # only who measures pages loads it
+
+    with sync_playwright() as playwright:
+        quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=quiet)
+        yield browser
+        browser.close()
+
+
+def load(browser: Any, url: str) -> Load:
+    """One visit with an empty cache."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    received: list[int] = []
+    network = context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.on("Network.loadingFinished", lambda said: received.append(round(said["encodedDataLength"])))
+    page.goto(url)
+    page.wait_for_selector("textarea")
+    seconds = page.evaluate("performance.now() / 1000")
+    known = -1
+    while known != len(received):
+        known = len(received)
+        page.wait_for_timeout(REST_MS)
+    context.close()
+    return Load(seconds, sum(received))
+
+
+def redraws(browser: Any, url: str, text: str, repeats: int) -> list[float]:
+    """Seconds from the click on another head of `text` to its drawn maps, the first click left out."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(url)
+    page.get_by_role("tab", name="Attention").click()
+    page.wait_for_selector(f"{VIEWER}[data-shown]")
+    before = page.get_attribute(VIEWER, "data-shown")
+    page.locator("#bench-text textarea").fill(text)
+    page.wait_for_function(f"shown => document.querySelector('{VIEWER}').dataset.shown !== shown", arg=before)
+    page.wait_for_selector("#attention-mosaic .cell[aria-busy=false]")
+    heads = page.eval_on_selector_all("#attention-mosaic .cell", "cells => cells.map((cell) => cell.dataset.head)")
+    order = [heads[(turn + 1) % len(heads)] for turn in range(repeats + 1)]  # the first head is shown
+    seconds = [page.evaluate(REDRAW, head) for head in order]
+    context.close()
+    return seconds[1:]

@@ -1,0 +1,57 @@
+"""The benchmark of the app: it asks the real one, started from app.py, and a page of it in Chromium."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nystrom_demo.benchmark import pages
+from nystrom_demo.benchmark.__main__ import main
+from nystrom_demo.benchmark.app import Page, Texts
+from nystrom_demo.benchmark.visitor import Server, free_port
+from nystrom_demo.checkpoints.loading import TASKS
+
+SMALL = ["--repeats", "1", "--landmarks", "3", "--lengths", "13", "29"]
+
+
+@pytest.mark.slow
+def test_the_app_is_started_asked_and_timed(tiny_box, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("NYSTROM_DEMO_CHECKPOINTS", str(tiny_box))
+    monkeypatch.setattr(pages, "chromium_path", lambda: None)
+    main(["app", *SMALL, "--csv", str(tmp_path / "out.csv")])
+    frame = pd.read_csv(tmp_path / "out.csv")
+    assert list(frame) == ["what", "n", "median_seconds", "min_seconds", "max_seconds", "all_seconds", "bytes"]
+    assert np.isfinite(frame[["median_seconds", "bytes"]]).all(axis=None) and (frame.median_seconds > 0).all()
+    assert {f"click to answer, {task}" for task in TASKS} < set(frame.what)
+    maps = frame[frame.what.str.startswith("click to maps")]
+    assert sorted(maps.n) == 3 * [13] + 3 * [29] and (maps.bytes > 1_000).all()
+    printed = capsys.readouterr().out
+    assert "The first request takes" in printed and "The page was not weighed, which needs playwright" in printed
+
+
+def test_each_text_has_its_length_and_is_asked_for_the_first_time(tiny_checkpoints):
+    texts = Texts(tiny_checkpoints["masked-lm"])
+    made = [texts.of(31, "[MASK]") for _ in range(20)]
+    assert len(set(made)) == 20 and all(text.startswith("[MASK] ") for text in made)
+    assert {len(texts.tokenizer(text)["input_ids"]) for text in made} == {31}
+
+
+def test_a_server_that_ends_at_its_start_says_what_it_said():
+    port = free_port()
+    with (
+        Server([sys.executable, "-c", "raise SystemExit('no such luck')"], port) as server,
+        pytest.raises(RuntimeError, match="does not answer /: no such luck"),
+    ):
+        server.wait("/")
+
+
+@pytest.mark.browser
+def test_a_page_is_weighed_and_its_maps_drawn_anew(chromium, app_url):
+    whole = pages.load(chromium, app_url)
+    assert whole.seconds > 0 and whole.num_bytes > 200_000
+    with Page(app_url) as page:
+        document = page.http.get("/")
+    assert whole.num_bytes > document.num_bytes_downloaded
+    seconds = pages.redraws(chromium, app_url, "the film was long and the river ran", 2)
+    assert len(seconds) == 2 and all(second > 0 for second in seconds)

@@ -1,7 +1,6 @@
 """What the running server lets in and what its answers say, over real HTTP, around the small app."""
 
 import json
-import re
 import socket
 import threading
 import time
@@ -289,19 +288,15 @@ def test_too_many_open_streams_are_refused():
         server.close()
 
 
-def test_the_page_and_its_configuration_come_compressed_where_the_client_unpacks(server):
+@pytest.mark.parametrize(("accepted", "chosen"), [("gzip", "gzip"), ("gzip, br", "br")])
+def test_the_page_and_its_configuration_come_compressed_where_the_client_unpacks(server, accepted, chosen):
     for path in ("/", "/config"):
         plain = server.http.get(path, headers={"accept-encoding": "identity"})
-        packed = server.http.get(path, headers={"accept-encoding": "gzip"})
-        assert "content-encoding" not in plain.headers and packed.headers["content-encoding"] == "gzip"
+        packed = server.http.get(path, headers={"accept-encoding": accepted})
+        assert "content-encoding" not in plain.headers and packed.headers["content-encoding"] == chosen
         assert packed.num_bytes_downloaded < len(plain.content) / 2
         assert len(packed.content) == pytest.approx(len(plain.content), rel=0.01)  # it says when it was made
         assert packed.headers["x-content-type-options"] == "nosniff"
-
-
-def test_scripts_keep_the_closer_packing_that_gradio_gives_them(server):
-    script = re.search(r"assets/[\w.-]+\.js", server.http.get("/").text)[0]
-    assert server.http.get(f"/{script}", headers={"accept-encoding": "gzip, br"}).headers["content-encoding"] == "br"
 
 
 def test_an_event_stream_is_neither_packed_nor_held_back(server):
@@ -320,6 +315,7 @@ def test_the_log_has_one_line_a_request_and_no_visitors_words(server, caplog):
             Client(server.url, verbose=False).predict("xylophone", "xylophone", 5, api_name="/count")
     finally:
         logger.removeHandler(caplog.handler)
-    (line,) = [json.loads(record.message) for record in caplog.records]
+    lines = [json.loads(record.message) for record in caplog.records]
+    (line,) = [line for line in lines if line["handler"] != "sweep"]  # that of the test before may end only now
     assert (line["handler"], line["outcome"]) == ("count", "refused")
     assert "xylophone" not in caplog.text and "127.0.0.1" not in caplog.text

@@ -12,7 +12,6 @@ from typing import Any
 import gradio as gr
 import torch
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from nystrom_demo.serving.edge import Edge, protect_all
 from nystrom_demo.serving.gate import Gate
@@ -21,6 +20,7 @@ from nystrom_demo.serving.health import Readiness
 from nystrom_demo.serving.limits import Limits
 from nystrom_demo.serving.log import log, start_logging
 from nystrom_demo.serving.memory import request_bytes
+from nystrom_demo.serving.packing import PackedPage
 from nystrom_demo.serving.pages import use_pages
 from nystrom_demo.serving.settings import Settings
 
@@ -29,8 +29,6 @@ GRACE_SECONDS = 8.0
 # Longer than a proxy (nginx: 60 s) or a client keeps an idle connection, so that it is they who close it: a request
 # that is sent while the server closes is lost. uvicorn's own 5 s are soon over on a busy machine.
 KEEP_ALIVE_SECONDS = 75
-# Event streams must not wait for a compressor, and scripts and style sheets get gradio's brotli, which packs closer.
-NOT_ZIPPED = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/javascript", "text/javascript", "text/css")
 
 
 def choose_device(settings: Settings) -> torch.device:
@@ -58,13 +56,12 @@ def launch_arguments(demo: gr.Blocks, settings: Settings, readiness: Readiness |
     demo._queue.ANALYTICS_MAX_EVENTS = 0
     demo._queue.compute_analytics_summary = lambda records: {"functions": {}}
     demo._queue.pending_messages_per_session.max_size = sys.maxsize  # `forget_unread` bounds it
-    # The page and its configuration, each hundreds of kilobytes, are what gradio itself sends uncompressed.
-    zipped = Middleware(GZipMiddleware, compresslevel=6, exclude_content_types=NOT_ZIPPED)
+    packed = Middleware(PackedPage, quality=5)
     guard = Middleware(Guard, demo=demo, settings=settings, readiness=readiness)
     return {
         "server_name": settings.host,
         "server_port": settings.port,
-        "app_kwargs": {"middleware": [zipped, guard], "openapi_url": None, "docs_url": None, "redoc_url": None},
+        "app_kwargs": {"middleware": [packed, guard], "openapi_url": None, "docs_url": None, "redoc_url": None},
         "max_threads": max(settings.queue, 40),
         "max_file_size": settings.body_kb * 1024,
         "state_session_capacity": settings.sessions,

@@ -12,8 +12,8 @@ import torch
 
 from nystrom_demo.analysis import LayerInputs, attention_maps, collect_layers, head_errors, head_factors
 from nystrom_demo.config import EXACT, AttentionSettings
-from nystrom_demo.ui.attention_tab import TextReader, nearest_head, read_text, show_head, show_mosaic, show_tab
-from nystrom_demo.ui.bench import BenchValues
+from nystrom_demo.ui.attention_tab import TextReader, read_text, show_head, show_mosaic, show_tab
+from nystrom_demo.ui.bench import BenchValues, head_within
 from nystrom_demo.ui.viewer import ShownToken, head_payload, shown_tokens
 from nystrom_demo.ui.viewer.payload import check_sizes
 from nystrom_demo.ui.viewer.words import head_words
@@ -207,8 +207,14 @@ def test_an_empty_text_is_its_two_special_tokens(reader):
 
 def test_a_head_that_a_smaller_model_lacks_becomes_its_nearest(reader):
     text = reader.read(bench())
-    assert nearest_head(text, 11, 11) == (1, 2)
-    assert nearest_head(text, -3, None) == (0, 0)
+    assert head_within(text.shape, 11, 11) == (1, 2)
+
+
+@pytest.mark.parametrize("layer", [-3, None, 0.5, "0"])
+def test_a_head_that_no_model_has_is_refused_in_a_sentence(reader, layer):
+    message = show_tab(reader, bench(), layer, 0)[2]["message"]
+    assert message.startswith("layer must be a whole number from 0 to 10000, got ")
+    assert show_mosaic(reader, bench(), layer, 0) is None
 
 
 def test_the_reader_keeps_the_last_texts_and_no_more(tiny_checkpoints):

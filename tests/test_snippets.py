@@ -17,8 +17,9 @@ from nystrom_demo.lessons import PICTURES, Case, Controls, load_lessons
 from nystrom_demo.tasks import answer, choose, classify, fill_mask, tag
 from nystrom_demo.ui import error_tab, long_texts, tasks_tab, time_tab
 from nystrom_demo.ui.attention_tab import TextReader
-from nystrom_demo.ui.bench import TASK_LABELS, BenchValues
+from nystrom_demo.ui.bench import BenchValues
 from nystrom_demo.ui.heads.asked import Asked, Masks
+from nystrom_demo.ui.readout import TASK_LABELS
 from nystrom_demo.ui.time_tab import Workbench
 
 LESSON = load_lessons()[0]

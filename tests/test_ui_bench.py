@@ -10,8 +10,9 @@ from nystrom_demo.checkpoints import BUNDLED, Library
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.serving.limits import Limits, under_limits
 from nystrom_demo.ui import bench
-from nystrom_demo.ui.bench import TASK_LABELS, BenchValues, TextSize, takes_bench
+from nystrom_demo.ui.bench import BenchValues, takes_bench
 from nystrom_demo.ui.examples import example_for, example_of, load_examples
+from nystrom_demo.ui.readout import TASK_LABELS, TextSize, describe, new_head_notice
 
 VALUES = ("A good film.", "masked-lm", 5, 6, False, "cpu", BUNDLED)
 
@@ -117,9 +118,9 @@ def test_an_example_that_is_not_there_is_refused(examples):
 
 def test_the_readout_says_what_m_means():
     size = TextSize(22, 100)
-    assert bench.describe(size, 4) == "<p><b>22</b> tokens, <b>4</b> landmarks: one for <b>5.5</b> tokens</p>"
-    assert "exactly" in bench.describe(size, 22)
-    assert "in windows of 100" in bench.describe(TextSize(220, 100), 4)
+    assert describe(size, 4) == "<p><b>22</b> tokens, <b>4</b> landmarks: one for <b>5.5</b> tokens</p>"
+    assert "exactly" in describe(size, 22)
+    assert "in windows of 100" in describe(TextSize(220, 100), 4)
 
 
 def built(library) -> bench.Bench:
@@ -150,8 +151,8 @@ def test_a_choice_of_device_appears_only_where_there_are_two(tiny_checkpoints):
 
 def test_an_untrained_head_is_announced_in_words_and_a_trained_one_is_not(tiny_checkpoints):
     checkpoint = tiny_checkpoints["token-classification"]
-    assert bench.new_head_notice(checkpoint) == ""
-    notice = bench.new_head_notice(replace(checkpoint, name="<b>mine", new_head=True))
+    assert new_head_notice(checkpoint) == ""
+    notice = new_head_notice(replace(checkpoint, name="<b>mine", new_head=True))
     assert "<b>&lt;b&gt;mine</b> has no head for “Entities”. A new, untrained one stands in for it" in notice
 
 

@@ -11,9 +11,9 @@ from nystrom_demo.checkpoints import BUNDLED, Library
 from nystrom_demo.tasks import fill_mask
 from nystrom_demo.ui import changes
 from nystrom_demo.ui.app import build_app
-from nystrom_demo.ui.bench import TASK_LABELS, TextSize
 from nystrom_demo.ui.changes import end_range, fingerprint, landmarks_for, settle, slide, stamp
 from nystrom_demo.ui.examples import example_for, load_examples
+from nystrom_demo.ui.readout import TASK_LABELS, TextSize
 
 EXAMPLES = load_examples()
 TABS = ("learn", "tasks", "error")

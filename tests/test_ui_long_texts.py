@@ -10,7 +10,8 @@ from nystrom_demo.config import AttentionSettings, NystromformerConfig
 from nystrom_demo.serving.estimates import lengths_bytes
 from nystrom_demo.serving.limits import Limits, under_limits
 from nystrom_demo.ui import long_texts
-from nystrom_demo.ui.bench import BenchValues, count_tokens
+from nystrom_demo.ui.bench import BenchValues
+from nystrom_demo.ui.readout import count_tokens
 
 TEXT = "john smith went to paris and saw the river, the cat and the old house by the water"
 SETTINGS = AttentionSettings(num_landmarks=3)

@@ -14,7 +14,7 @@ from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.serving.admission import admit_maps, admit_reading
 from nystrom_demo.snippets import HeadView
-from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
+from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, takes_bench
 from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
 from nystrom_demo.ui.takeaway import code_section
 from nystrom_demo.ui.viewer import (
@@ -118,7 +118,7 @@ def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> 
     """(layer, head, viewer, code, mosaic): the chosen head at once, the mosaic still to be computed."""
     try:
         text = reader.read(values)
-        layer, head = nearest_head(text, layer, head)
+        layer, head = head_within(text.shape, layer, head)
         admit_maps(text.num_tokens, landmarks_of(values.settings(), text.num_tokens))
         viewer = head_payload(text.layers[layer], head, values.settings(), text.tokens)
     except ValueError as error:
@@ -137,14 +137,10 @@ def show_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) 
     """The mosaic's value: the errors of all layers and heads."""
     try:
         text = reader.read(values)
+        chosen = head_within(text.shape, layer, head)
     except ValueError:  # the viewer says why
         return None
     settings = values.settings()
     errors = head_errors(text.layers, settings, spectral=False)
     m = landmarks_of(settings, text.num_tokens)
-    return mosaic_payload(errors, text.shape, nearest_head(text, layer, head), text.num_tokens, m)
-
-
-def nearest_head(text: ReadText, layer: int | None, head: int | None) -> tuple[int, int]:
-    """Layer and head brought within the model's, for a choice that was made on a larger one."""
-    return tuple(min(max(int(x or 0), 0), size - 1) for x, size in zip((layer, head), text.shape, strict=True))
+    return mosaic_payload(errors, text.shape, chosen, text.num_tokens, m)

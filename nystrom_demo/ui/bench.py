@@ -5,14 +5,12 @@ bench leads to is in `changes`.
 """
 
 import functools
-import html
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import gradio as gr
-from transformers import PreTrainedConfig
 
 from nystrom_demo.attention import PINV_ITERATIONS
 from nystrom_demo.checkpoints import BUNDLED, Checkpoint, Library
@@ -21,14 +19,8 @@ from nystrom_demo.serving.limits import current_limits
 from nystrom_demo.serving.validation import check_choice, check_integer, check_switch, check_text
 from nystrom_demo.ui.events import AT_ONCE, LAST
 from nystrom_demo.ui.examples import Example, example_for, example_of, load_examples
+from nystrom_demo.ui.readout import TASK_LABELS, TextSize, checkpoint_line, count_tokens, describe
 
-TASK_LABELS = {
-    "masked-lm": "Masked words",
-    "sequence-classification": "Sentiment",
-    "token-classification": "Entities",
-    "question-answering": "Answers",
-    "multiple-choice": "Choices",
-}
 FIRST_TASK = "sequence-classification"
 DEFAULT_LANDMARKS = 16
 QUICK_LANDMARKS = (4, 16, 64)
@@ -83,18 +75,6 @@ class BenchValues:
             self.device,
             check_text("checkpoint", self.source, MAX_SOURCE_CHARS),
         )
-
-
-class TextSize(NamedTuple):
-    """Tokens of the bench's text, special ones included, and the most that the chosen model reads at once."""
-
-    num_tokens: int
-    max_tokens: int
-
-    @property
-    def seen(self) -> int:
-        """The tokens that attend to each other, at which m is exact."""
-        return max(1, min(self))
 
 
 class Bench(NamedTuple):
@@ -280,37 +260,13 @@ def quick_landmarks(m: int | None, size: TextSize | int) -> Any:
     return size.seen if m is None else min(m, size.seen)
 
 
-def count_tokens(checkpoint: Checkpoint, text: str) -> int:
-    """Tokens of a text, the two special ones included."""
-    return len(checkpoint.tokenizer(text, verbose=False)["input_ids"])
+def heads_of(checkpoint: Checkpoint) -> tuple[int, int]:
+    """(layers, heads a layer)"""
+    config = checkpoint.model.config
+    return config.num_hidden_layers, config.num_attention_heads
 
 
-def head_within(config: PreTrainedConfig, layer: int, head: int) -> tuple[int, int]:
-    """Layer and head brought within the model's, for a choice that was made on a larger one; both count from 0."""
-    sizes = ("layer", layer, config.num_hidden_layers), ("head", head, config.num_attention_heads)
-    return tuple(min(check_integer(name, place, 0, 10_000), size - 1) for name, place, size in sizes)
-
-
-def describe(size: TextSize, num_landmarks: int) -> str:
-    """What m means for this text, as markup of our own numbers."""
-    windows = f" in windows of {size.max_tokens:,}" if size.num_tokens > size.max_tokens else ""
-    facts = f"<b>{size.num_tokens:,}</b> tokens{windows}"
-    if not num_landmarks or num_landmarks >= size.seen:
-        return f"<p>{facts}, attended <b>exactly</b></p>"
-    return f"<p>{facts}, <b>{num_landmarks:,}</b> landmarks: one for <b>{size.seen / num_landmarks:.3g}</b> tokens</p>"
-
-
-def checkpoint_line(checkpoint: Checkpoint) -> str:
-    """Name and size, as markup."""
-    return f"{html.escape(checkpoint.name)}, {checkpoint.num_parameters / 1e6:.3g} million parameters"
-
-
-def new_head_notice(checkpoint: Checkpoint) -> str:
-    """What has to be said where a checkpoint brings no head for the task, as markup; else nothing."""
-    if not checkpoint.new_head:
-        return ""
-    return (
-        f'<p role="status"><b>{html.escape(checkpoint.name)}</b> has no head for '
-        f"“{TASK_LABELS[checkpoint.task]}”. A new, untrained one stands in for it: its answers are random. The "
-        "attention is the checkpoint’s own.</p>"
-    )
+def head_within(shape: tuple[int, int], layer: int, head: int) -> tuple[int, int]:
+    """Layer and head, both from 0, brought within (layers, heads), for a choice that was made on a larger model."""
+    chosen = zip(("layer", "head"), (layer, head), shape, strict=True)
+    return tuple(min(check_integer(name, place, 0, 10_000), size - 1) for name, place, size in chosen)

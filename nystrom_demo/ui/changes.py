@@ -15,18 +15,10 @@ import gradio as gr
 
 from nystrom_demo.checkpoints import BUNDLED, Checkpoint, CheckpointError, Library
 from nystrom_demo.serving.validation import check_choice
-from nystrom_demo.ui.bench import (
-    Bench,
-    BenchValues,
-    TextSize,
-    checkpoint_line,
-    count_tokens,
-    describe,
-    new_head_notice,
-    suit_head,
-)
+from nystrom_demo.ui.bench import Bench, BenchValues, suit_head
 from nystrom_demo.ui.events import AT_ONCE, LAST
 from nystrom_demo.ui.examples import Example, example_of
+from nystrom_demo.ui.readout import TextSize, checkpoint_line, count_tokens, describe, new_head_notice
 
 VALUES = len(fields(BenchValues))
 

@@ -32,8 +32,8 @@ from nystrom_demo.serving.validation import check_choice
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.snippets import errors as snippets
 from nystrom_demo.ui import long_texts
-from nystrom_demo.ui.attention_tab import ReadText, TextReader, nearest_head, take_choice
-from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
+from nystrom_demo.ui.attention_tab import ReadText, TextReader, take_choice
+from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, takes_bench
 from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
 from nystrom_demo.ui.heads.markup import message
 from nystrom_demo.ui.takeaway import SKIPPED, Slot, code_section, emptied, figure_slot, filled
@@ -114,9 +114,9 @@ def show(reader: TextReader, values: BenchValues, layer: int, head: int, measure
     """(layer, head, mosaic, lead): the mosaic still to be computed, or why there is none."""
     try:
         text = reader.read(values)
+        layer, head = head_within(text.shape, layer, head)
     except ValueError as error:  # a text too long to be shown whole; its sentence says so
         return layer, head, None, message(str(error))
-    layer, head = nearest_head(text, layer, head)
     m = landmarks_of(values.settings(), text.num_tokens)
     return layer, head, mosaic_payload(None, text.shape, (layer, head), text.num_tokens, m), ""
 
@@ -128,12 +128,11 @@ def measure_head(
     measure = check_measure(measure)
     try:
         text = reader.read(values)
+        view = head_view(values.checkpoint(checkpoints), values, text, layer, head)
     except ValueError:  # `show` has said why
         gone = emptied()
         yield Shown(None, "", gr.skip(), Known(), gone, gone, gone, gone, gone).flat()
         return
-    checkpoint = values.checkpoint(checkpoints)
-    view = head_view(checkpoint, values, text, layer, head)
     shown = Shown()
     for piece in draw_head(text, view, measure):
         # A page that is behind takes up the last message alone, so each says all that is known.
@@ -144,7 +143,7 @@ def measure_head(
 def head_view(checkpoint: Checkpoint, values: BenchValues, text: ReadText, layer: int, head: int) -> HeadView:
     """The chosen head on the text, with the landmarks that there are tokens for."""
     settings = landmark_settings(values, text.num_tokens)
-    return HeadView(checkpoint, values.text, *nearest_head(text, layer, head), settings)
+    return HeadView(checkpoint, values.text, *head_within(text.shape, layer, head), settings)
 
 
 def landmark_settings(values: BenchValues, num_tokens: int) -> AttentionSettings:

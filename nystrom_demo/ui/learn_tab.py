@@ -13,7 +13,7 @@ from nystrom_demo.serving.admission import admit, admit_answer, timed_call_bytes
 from nystrom_demo.serving.estimates import layers_bytes, maps_bytes
 from nystrom_demo.serving.validation import check_integer, check_number, check_switch
 from nystrom_demo.tasks.reading import BATCH_TOKENS
-from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, takes_bench
+from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, heads_of, takes_bench
 from nystrom_demo.ui.changes import fingerprint
 from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
 from nystrom_demo.ui.learn import picture_payload, picture_view, text_payload, text_view
@@ -153,7 +153,7 @@ def make_case(checkpoints: Library, values: BenchValues, *controls: Any) -> Case
         values.text,
         values.settings(),
         Controls(
-            *head_within(checkpoint.model.config, layer, head),
+            *head_within(heads_of(checkpoint), layer, head),
             step=check_integer("step", step, 0, 12),
             average_padding=check_switch("average_padding", average_padding),
             padding=check_integer("padding", padding, 0, 100),

@@ -16,8 +16,9 @@ from nystrom_demo.figures.words import duration, percent
 from nystrom_demo.serving.admission import admit_lengths
 from nystrom_demo.serving.validation import check_choice, check_integer
 from nystrom_demo.snippets import HeadView, errors
-from nystrom_demo.ui.bench import Bench, BenchValues, count_tokens, head_within, takes_bench
+from nystrom_demo.ui.bench import Bench, BenchValues, head_within, heads_of, takes_bench
 from nystrom_demo.ui.events import AT_ONCE, ONCE
+from nystrom_demo.ui.readout import count_tokens
 from nystrom_demo.ui.takeaway import emptied, figure_slot, filled
 
 LENGTHS = (512, 1_024, 2_048, 4_096, 8_192, 16_384)
@@ -104,7 +105,7 @@ def long_text(checkpoint: Checkpoint, values: BenchValues, layer: int, head: int
     if num_landmarks < num_tokens:
         check_integer("landmarks on long texts", num_landmarks, 1, MAX_LANDMARKS)
     settings = AttentionSettings("nystrom", num_landmarks, values.pinv_iterations, values.inv_coeff_init_option)
-    layer, head = head_within(checkpoint.model.config, layer, head)
+    layer, head = head_within(heads_of(checkpoint), layer, head)
     return LongText(
         HeadView(checkpoint, values.text, layer, head, settings), source, max(1.0, num_tokens / num_landmarks)
     )

@@ -21,14 +21,15 @@ from nystrom_demo.snippets.tasks import for_answer_curve, for_answers
 from nystrom_demo.tasks import SweepPoint, prepare, sweep_landmarks
 from nystrom_demo.tasks.latency import Latency, compare_latency
 from nystrom_demo.tasks.reading import BATCH_TOKENS, Reader, read
-from nystrom_demo.ui.bench import TASK_LABELS, Bench, BenchValues, Refresh, suit_head, takes_bench
+from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, suit_head, takes_bench
 from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
 from nystrom_demo.ui.examples import Example, example_of, load_examples
 from nystrom_demo.ui.heads import answers, masked
 from nystrom_demo.ui.heads.asked import Asked, Masks, current_masks, head_inputs, toggle_mask, what_is_missing
 from nystrom_demo.ui.heads.markup import message
 from nystrom_demo.ui.heads.pair import pair
-from nystrom_demo.ui.takeaway import SKIPPED, code_section, emptied, figure_slot, filled
+from nystrom_demo.ui.readout import TASK_LABELS
+from nystrom_demo.ui.takeaway import SKIPPED, answer_menu, code_section, emptied, figure_slot, filled
 
 MEASURING = '<p class="cost"><small>Timing both, then asking with other m …</small></p>'
 SECONDS_BETWEEN_DRAWINGS = 1.0
@@ -64,8 +65,10 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
     )
     board = gr.HTML(elem_id="tasks-board", js_on_load=masked.BOARD_JS, visible=False)
     inputs, groups = _build_inputs(example_of(bench.text.value, examples))
-    answer = gr.HTML(elem_id="tasks-answer", js_on_load=answers.SCROLL_JS)
-    code = code_section("tasks-answer-code")
+    with gr.Column(elem_classes="answer-slot"):
+        answer = gr.HTML(elem_id="tasks-answer", js_on_load=answers.SCROLL_JS)
+        answer_menu("tasks-answer-menu")
+        code = code_section("tasks-answer-code")
     cost = gr.HTML(elem_id="tasks-cost")
     curve = figure_slot(
         "The exact answer's probability as m grows", "tasks-curve", "hollow where landmarks answer otherwise"

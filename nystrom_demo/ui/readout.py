@@ -1,0 +1,56 @@
+"""What the bench says of its text and its checkpoint."""
+
+import html
+from typing import NamedTuple
+
+from nystrom_demo.checkpoints import Checkpoint
+
+TASK_LABELS = {
+    "masked-lm": "Masked words",
+    "sequence-classification": "Sentiment",
+    "token-classification": "Entities",
+    "question-answering": "Answers",
+    "multiple-choice": "Choices",
+}
+
+
+class TextSize(NamedTuple):
+    """Tokens of the bench's text, special ones included, and the most that the chosen model reads at once."""
+
+    num_tokens: int
+    max_tokens: int
+
+    @property
+    def seen(self) -> int:
+        """The tokens that attend to each other, at which m is exact."""
+        return max(1, min(self))
+
+
+def count_tokens(checkpoint: Checkpoint, text: str) -> int:
+    """Tokens of a text, the two special ones included."""
+    return len(checkpoint.tokenizer(text, verbose=False)["input_ids"])
+
+
+def describe(size: TextSize, num_landmarks: int) -> str:
+    """What m means for this text, as markup of our own numbers."""
+    windows = f" in windows of {size.max_tokens:,}" if size.num_tokens > size.max_tokens else ""
+    facts = f"<b>{size.num_tokens:,}</b> tokens{windows}"
+    if not num_landmarks or num_landmarks >= size.seen:
+        return f"<p>{facts}, attended <b>exactly</b></p>"
+    return f"<p>{facts}, <b>{num_landmarks:,}</b> landmarks: one for <b>{size.seen / num_landmarks:.3g}</b> tokens</p>"
+
+
+def checkpoint_line(checkpoint: Checkpoint) -> str:
+    """Name and size, as markup."""
+    return f"{html.escape(checkpoint.name)}, {checkpoint.num_parameters / 1e6:.3g} million parameters"
+
+
+def new_head_notice(checkpoint: Checkpoint) -> str:
+    """What has to be said where a checkpoint brings no head for the task, as markup; else nothing."""
+    if not checkpoint.new_head:
+        return ""
+    return (
+        f'<p role="status"><b>{html.escape(checkpoint.name)}</b> has no head for '
+        f"“{TASK_LABELS[checkpoint.task]}”. A new, untrained one stands in for it: its answers are random. The "
+        "attention is the checkpoint’s own.</p>"
+    )

@@ -12,10 +12,12 @@ import gradio as gr
 
 from nystrom_demo.serving.bodies import TOKEN, check_call, check_cancel, check_reset, parse_json
 from nystrom_demo.serving.edge import client_of
+from nystrom_demo.serving.headers import security_headers
 from nystrom_demo.serving.health import Readiness
 from nystrom_demo.serving.log import client_tag, log, trace_of
 from nystrom_demo.serving.pages import UNREAD_QUEUES, forget_unread
 from nystrom_demo.serving.settings import LOOPBACK, Settings
+from nystrom_demo.serving.streams import EndedStreams
 from nystrom_demo.serving.validation import Refusal
 
 Scope = dict[str, Any]
@@ -57,6 +59,7 @@ class Guard:
         self.headers = security_headers(settings)
         self.routes = ROUTES + (MCP_ROUTES if settings.mcp else ())
         self.streams = 0
+        self.ended = EndedStreams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -115,7 +118,7 @@ class _Exchange:
         peer = scope.get("client")
         self.client = client_of(self.headers, peer[0] if peer else None, guard.settings.proxy_hops)
         self.status: int | None = None
-        self.kind = "none"
+        self.kind, self.session = "none", ""
         self.replaced = self.complete = False
         self.body = b""
 
@@ -195,7 +198,8 @@ class _Exchange:
         else:
             check_call(demo, value, self.guard.settings.text_chars, api_name=name)
             if self.kind != "run":
-                self.guard.find_room(self.client, value.get("session_hash"))
+                self.session = value.get("session_hash") or ""
+                self.guard.find_room(self.client, self.session)
 
     async def _body(self) -> bytes:
         limit = self.guard.settings.body_kb * 1024
@@ -242,12 +246,15 @@ class _Exchange:
                 return
             self.status = message["status"]
             kept = [(k, v) for k, v in message.get("headers", []) if not k.lower().startswith(b"access-control-")]
-            message = {**message, "headers": kept + self.guard.headers}
+            streams = self.guard.ended.headers(self.session) if self.kind == "join" else []
+            message = {**message, "headers": kept + streams + self.guard.headers}
         elif self.replaced:
             if self.status is None:
                 await self._answer_for_handler(message)
             return
         else:
+            if self.kind == "stream":
+                self.guard.ended.note(self.scope["query_string"].decode("latin-1"), message.get("body", b""))
             self.complete = not message.get("more_body", False)
         await self.send(message)
 
@@ -286,25 +293,6 @@ class _Exchange:
 def _told(message: str) -> dict[str, str]:
     """A refusal as gradio's page and clients look for it: under "error" after a direct call, else under "detail"."""
     return {"detail": message, "error": message}
-
-
-def security_headers(settings: Settings) -> list[tuple[bytes, bytes]]:
-    """What every answer carries. Gradio's pages need inline scripts and `new Function`; nothing needs another host."""
-    frames = " ".join(settings.frame_ancestors) or "'none'"
-    policy = (
-        "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; base-uri 'self'; "
-        f"form-action 'self'; frame-ancestors {frames}"
-    )
-    headers = {
-        "content-security-policy": policy,
-        "x-content-type-options": "nosniff",
-        "referrer-policy": "same-origin",
-        "permissions-policy": "camera=(), microphone=(), geolocation=()",
-        "cross-origin-resource-policy": "same-origin",
-    }
-    if not settings.frame_ancestors:
-        headers["x-frame-options"] = "DENY"
-    return [(key.encode(), value.encode()) for key, value in headers.items()]
 
 
 def _hostname(address: str) -> str:

@@ -73,7 +73,8 @@ def launch_arguments(demo: gr.Blocks, settings: Settings, readiness: Readiness |
         "pwa": False,
         "share": False,
         "mcp_server": settings.mcp,
-        "head": f"<style>{_beside('restarted.css')}</style><script>{_beside('restarted.js')}</script>",
+        "head": f"<style>{_beside('restarted.css')}</style>"
+        f"<script>{_beside('streams.js')}</script><script>{_beside('restarted.js')}</script>",
         "footer_links": [],
         "quiet": True,
     }

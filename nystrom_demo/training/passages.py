@@ -12,16 +12,21 @@ def lengthen(questions: Sequence[dict], tokenizer: PreTrainedTokenizerFast, toke
 
     How many of them stand in front turns from question to question, so that answers lie everywhere.
     """
-    passages = list(dict.fromkeys(row["context"] for row in questions))
+    passages, places = _passages(questions)
     encoded = tokenizer(passages, add_special_tokens=False, verbose=False)["input_ids"]
     lengths = [len(ids) for ids in encoded]
-    places = {passage: place for place, passage in enumerate(passages)}
     longer = []
     for number, row in enumerate(questions):
         place = places[row["context"]]
         first, last = _neighbours(lengths, place, tokens, in_front=number % 4)
         longer.append(_amid(row, passages[first:place], passages[place + 1 : last + 1]))
     return longer
+
+
+def _passages(questions: Sequence[dict]) -> tuple[list[str], dict[str, int]]:
+    """The passages of a file, each once and in its order, and the place of each."""
+    passages = list(dict.fromkeys(row["context"] for row in questions))
+    return passages, {passage: place for place, passage in enumerate(passages)}
 
 
 def _neighbours(lengths: Sequence[int], place: int, tokens: int, in_front: int) -> tuple[int, int]:
@@ -43,8 +48,7 @@ def take_answers_away(questions: Sequence[dict], share: float) -> list[dict]:
 
     Neighbours are of the same article where the file keeps articles together, so that a topic alone proves nothing.
     """
-    passages = list(dict.fromkeys(row["context"] for row in questions))
-    places = {passage: place for place, passage in enumerate(passages)}
+    passages, places = _passages(questions)
     return [
         _elsewhere(row, passages, places[row["context"]]) if int((i + 1) * share) > int(i * share) else row
         for i, row in enumerate(questions)

@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
+from transformers.utils.logging import disable_progress_bar
 
 from nystrom_demo.checkpoints import BUNDLED, Library, load_bundled
 from nystrom_demo.serving.gpu import is_lent
@@ -28,6 +29,7 @@ def load_library(settings: Settings, device: torch.device) -> Library:
 
 def main() -> None:
     settings = Settings.from_env()
+    disable_progress_bar()  # of weights that load; standard error is the log, an object a line
     set_threads(settings)
     library = load_library(settings, choose_device(settings))
     demo = build_app(library)

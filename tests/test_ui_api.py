@@ -1,11 +1,18 @@
 """The named endpoints, through gradio_client and a server on the loopback: the package's answers as plain JSON."""
 
+import copy
+import shutil
+
 import pytest
 import torch
 from gradio_client import Client
 
 from nystrom_demo import analysis, tasks
+from nystrom_demo.checkpoints import Library
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.serving.limits import Limits, under_limits
+from nystrom_demo.serving.validation import Refusal
+from nystrom_demo.ui.api import Endpoints
 
 TEXT = "john smith went to paris and saw the river, the cat and the old house"
 LANDMARKS = {0: EXACT, 3: AttentionSettings(num_landmarks=3)}
@@ -106,3 +113,51 @@ def test_what_does_not_fit_is_refused_in_a_sentence(client, name, arguments, sai
     with pytest.raises(Exception) as refusal:  # gradio_client's own error class
         client.predict(*arguments, api_name=name)
     assert said in str(refusal.value)
+
+
+@pytest.fixture(scope="module")
+def endpoints(tiny_checkpoints, tmp_path_factory) -> Endpoints:
+    """Over a root with "mine", a masked-word checkpoint whose answers are not the bundled one's, and a spoiled one."""
+    root = tmp_path_factory.mktemp("root")
+    model = copy.deepcopy(tiny_checkpoints["masked-lm"].model)
+    torch.nn.init.normal_(model.get_output_embeddings().bias, generator=torch.Generator().manual_seed(1))
+    model.save_pretrained(root / "mine")
+    tiny_checkpoints["masked-lm"].tokenizer.save_pretrained(root / "mine")
+    shutil.copytree(root / "mine", root / "spoiled")
+    (root / "spoiled" / "model.safetensors").write_bytes(b"x" * 100)
+    return Endpoints(Library(tiny_checkpoints.boxes, root=root))
+
+
+def test_an_endpoint_answers_with_the_checkpoint_that_is_named(endpoints):
+    text = "the [MASK] of france"
+    wanted = tasks.fill_mask(endpoints.checkpoints.load("mine", "masked-lm"), text, EXACT, top_k=2).masks[0]
+    ((best, _),) = endpoints.fill_mask(text, 0, 2, "mine")
+    assert (best["token"], best["score"]) == (wanted.candidates[0].token, pytest.approx(wanted.candidates[0].score))
+    assert best != endpoints.fill_mask(text, 0, 2)[0][0]
+    assert endpoints.compare_attention(TEXT, 1, 2, 3, "mine") == endpoints.compare_attention(TEXT, 1, 2, 3)  # one trunk
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda e: e.classify(TEXT, 0, "mine"), "a trained head for sequence-classification, got 'mine'."),
+        (lambda e: e.tag(TEXT, 0, "mine"), "a trained head for token-classification, got 'mine'."),
+        (lambda e: e.answer("who?", TEXT, 0, "mine"), "a trained head for question-answering, got 'mine'."),
+        (lambda e: e.choose("who?", ["he", "it"], "", 0, "mine"), "a trained head for multiple-choice, got 'mine'."),
+        (lambda e: e.classify(TEXT, 0, "theirs"), "'theirs' is not among the checkpoints here."),
+        (lambda e: e.classify(TEXT, 0, "owner/name"), "'owner/name' is not among the checkpoints here."),
+        (lambda e: e.tag(TEXT, 0, "../mine"), "'../mine' is not among the checkpoints here."),
+        (lambda e: e.fill_mask("a [MASK]", 0, 5, "a" * 201), "checkpoint must have at most 200 characters, got 201."),
+        (lambda e: e.fill_mask("a [MASK]", 0, 5, None), "checkpoint must be a text, got None."),
+        (lambda e: e.compare_attention(TEXT, 0, 0, 3, "spoiled"), "safetensors"),
+    ],
+)
+def test_a_checkpoint_that_has_not_what_is_asked_is_refused_in_a_sentence(endpoints, ask, said):
+    with pytest.raises(ValueError) as refusal:
+        ask(endpoints)
+    assert said in str(refusal.value) and str(refusal.value).endswith(".")
+
+
+def test_a_named_checkpoints_answer_asks_for_memory_as_the_pages_do(endpoints):
+    with under_limits(Limits(request_bytes=1000)), pytest.raises(Refusal, match="this server allows a request"):
+        endpoints.fill_mask("a [MASK]", 0, 5, "mine")

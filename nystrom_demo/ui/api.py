@@ -12,12 +12,13 @@ from nystrom_demo import tasks
 from nystrom_demo.analysis import collect_layers
 from nystrom_demo.analysis import compare_attention as compare
 from nystrom_demo.benchmark import time_attention as measure
-from nystrom_demo.checkpoints import Library
+from nystrom_demo.checkpoints import BUNDLED, Checkpoint, Library
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.serving.admission import admit_answer, admit_maps, admit_reading, admit_spectrum, timed_call_bytes
 from nystrom_demo.serving.limits import current_limits
-from nystrom_demo.serving.validation import check_integer, check_list, check_text
+from nystrom_demo.serving.validation import Refusal, check_integer, check_list, check_text, shown
 from nystrom_demo.tasks.reading import BATCH_TOKENS, read
+from nystrom_demo.ui.bench import MAX_SOURCE_CHARS
 
 LONGEST = 65_536
 MAX_LENGTHS = 12
@@ -26,7 +27,7 @@ SECONDS_A_POINT = 2.0
 
 
 class Endpoints:
-    """The seven endpoints over one box of checkpoints, by task."""
+    """The seven endpoints over the checkpoints of one server."""
 
     def __init__(self, checkpoints: Library):
         self.checkpoints = checkpoints
@@ -44,68 +45,82 @@ class Endpoints:
         ):
             gr.api(fn, api_name=fn.__name__)
 
-    def fill_mask(self, text: str, num_landmarks: int = 0, top_k: int = 5) -> list[list[dict[str, Any]]]:
+    def fill_mask(
+        self, text: str, num_landmarks: int = 0, top_k: int = 5, checkpoint: str = BUNDLED
+    ) -> list[list[dict[str, Any]]]:
         """The likeliest words for each [MASK] in a text.
 
         Args:
             text: a text with one or more [MASK].
             num_landmarks: landmarks of the attention, 0 for exact attention.
             top_k: how many words for each mask, 1 to 100.
+            checkpoint: whose answer it is: "bundled", a name in the server's folder, or, where allowed, a Hub id.
 
         Returns:
             A list for each mask, in order, of {token, score} with the likeliest first.
         """
-        found = self._ask("masked-lm", num_landmarks, _text("text", text), top_k=check_integer("top_k", top_k, 1, 100))
+        options = {"top_k": check_integer("top_k", top_k, 1, 100)}
+        found = self._ask("masked-lm", checkpoint, num_landmarks, _text("text", text), **options)
         return [[{"token": one.token, "score": one.score} for one in mask.candidates] for mask in found.masks]
 
-    def classify(self, text: str, num_landmarks: int = 0) -> dict[str, float]:
-        """How likely each label (negative, positive) is for a text.
+    def classify(self, text: str, num_landmarks: int = 0, checkpoint: str = BUNDLED) -> dict[str, float]:
+        """How likely each label is for a text; the bundled checkpoint's are negative and positive, of reviews.
 
         Args:
             text: a text, such as a review.
             num_landmarks: landmarks of the attention, 0 for exact attention.
+            checkpoint: whose answer it is: "bundled", a name in the server's folder, or, where allowed, a Hub id.
 
         Returns:
             Each label with its probability.
         """
-        return self._ask("sequence-classification", num_landmarks, _text("text", text)).probabilities
+        return self._ask("sequence-classification", checkpoint, num_landmarks, _text("text", text)).probabilities
 
-    def tag(self, text: str, num_landmarks: int = 0) -> list[dict[str, Any]]:
+    def tag(self, text: str, num_landmarks: int = 0, checkpoint: str = BUNDLED) -> list[dict[str, Any]]:
         """The named entities of a text.
 
         Args:
             text: a text with names of people, places and organisations.
             num_landmarks: landmarks of the attention, 0 for exact attention.
+            checkpoint: whose answer it is: "bundled", a name in the server's folder, or, where allowed, a Hub id.
 
         Returns:
             A list of {entity, word, start, end, score}; start and end count characters.
         """
-        found = self._ask("token-classification", num_landmarks, _text("text", text))
+        found = self._ask("token-classification", checkpoint, num_landmarks, _text("text", text))
         return [
             {"entity": one.entity, "word": one.word, "start": one.start, "end": one.end, "score": one.score}
             for one in found.entities
         ]
 
-    def answer(self, question: str, context: str, num_landmarks: int = 0) -> dict[str, Any]:
+    def answer(self, question: str, context: str, num_landmarks: int = 0, checkpoint: str = BUNDLED) -> dict[str, Any]:
         """The stretch of a passage that answers a question.
 
         Args:
             question: a question about the passage.
             context: the passage.
             num_landmarks: landmarks of the attention, 0 for exact attention.
+            checkpoint: whose answer it is: "bundled", a name in the server's folder, or, where allowed, a Hub id.
 
         Returns:
             {answer, start, end, score}; start and end count characters of the passage. Where no answer is likely, an
             empty answer from 0 to 0 with the probability of "no answer".
         """
         inputs = (_text("question", question), _text("context", context))
-        found = self._ask("question-answering", num_landmarks, *inputs)
+        found = self._ask("question-answering", checkpoint, num_landmarks, *inputs)
         if found.no_answer:
             return {"answer": "", "start": 0, "end": 0, "score": found.no_answer_score}
         best = found.answers[0]
         return {"answer": best.answer, "start": best.start, "end": best.end, "score": best.score}
 
-    def choose(self, question: str, choices: list[str], context: str = "", num_landmarks: int = 0) -> dict[str, Any]:
+    def choose(
+        self,
+        question: str,
+        choices: list[str],
+        context: str = "",
+        num_landmarks: int = 0,
+        checkpoint: str = BUNDLED,
+    ) -> dict[str, Any]:
         """Which of two to six options answers a question best.
 
         Args:
@@ -113,16 +128,19 @@ class Endpoints:
             choices: two to six options.
             context: a passage to read first; may be empty.
             num_landmarks: landmarks of the attention, 0 for exact attention.
+            checkpoint: whose answer it is: "bundled", a name in the server's folder, or, where allowed, a Hub id.
 
         Returns:
             {index, choice, scores}: the best option's place from 0, the option, and each option's probability.
         """
         options = check_list("choices", choices, 2, 6, _text)
         passage = _text("context", context, empty=True)
-        found = self._ask("multiple-choice", num_landmarks, _text("question", question), options, passage)
+        found = self._ask("multiple-choice", checkpoint, num_landmarks, _text("question", question), options, passage)
         return {"index": found.index, "choice": found.choice, "scores": list(found.scores)}
 
-    def compare_attention(self, text: str, layer: int = 0, head: int = 0, num_landmarks: int = 16) -> dict[str, Any]:
+    def compare_attention(
+        self, text: str, layer: int = 0, head: int = 0, num_landmarks: int = 16, checkpoint: str = BUNDLED
+    ) -> dict[str, Any]:
         """How far one head's landmark attention is from its exact attention on a text.
 
         Args:
@@ -130,22 +148,23 @@ class Endpoints:
             layer: layer, counted from 0.
             head: head of the layer, counted from 0.
             num_landmarks: landmarks of the attention, 0 for exact attention.
+            checkpoint: whose answer it is: "bundled", a name in the server's folder, or, where allowed, a Hub id.
 
         Returns:
             Relative errors of the map (frobenius, spectral) and of its output, the least errors of any matrix of the
             same rank (best_frobenius, best_spectral), negative entries, row sums, and the pseudo-inverse's residual.
         """
-        checkpoint = self.checkpoints["masked-lm"]
-        config, settings = checkpoint.model.config, _settings(num_landmarks)
-        ids = checkpoint.tokenizer(_text("text", text), verbose=False)["input_ids"]
+        loaded, settings = self._load(checkpoint, "masked-lm"), _settings(num_landmarks)
+        config = loaded.model.config
+        ids = loaded.tokenizer(_text("text", text), verbose=False)["input_ids"]
         layer = check_integer("layer", layer, 0, config.num_hidden_layers - 1)
         head = check_integer("head", head, 0, config.num_attention_heads - 1)
-        check_integer("tokens of the text", len(ids), 1, checkpoint.max_tokens)
+        check_integer("tokens of the text", len(ids), 1, loaded.max_tokens)
         admit_reading(config, len(ids))
         admit_maps(len(ids), min(settings.num_landmarks, len(ids)))
         admit_spectrum(len(ids))
-        input_ids = torch.tensor([ids], device=checkpoint.device)
-        (layer_inputs,) = collect_layers(checkpoint.model, input_ids, layers=[layer])
+        input_ids = torch.tensor([ids], device=loaded.device)
+        (layer_inputs,) = collect_layers(loaded.model, input_ids, layers=[layer])
         return compare(layer_inputs, head, settings)
 
     def time_attention(
@@ -186,12 +205,18 @@ class Endpoints:
             for point in points
         ]
 
-    def _ask(self, task: str, num_landmarks: int, *inputs: Any, **options: Any) -> Any:
-        """A head's result."""
-        checkpoint, settings = self.checkpoints[task], _settings(num_landmarks)
-        reader = tasks.prepare(checkpoint, *inputs, **options)
-        admit_answer(checkpoint.model.config, reader, settings, BATCH_TOKENS)
-        return read(checkpoint, [reader], settings)[0]
+    def _ask(self, task: str, checkpoint: str, num_landmarks: int, *inputs: Any, **options: Any) -> Any:
+        """A head's result. One that is new is refused, since its answers are chance and a program reads no notice."""
+        loaded, settings = self._load(checkpoint, task), _settings(num_landmarks)
+        if loaded.new_head:
+            raise Refusal(f"checkpoint must have a trained head for {task}, got {shown(checkpoint)}.")
+        reader = tasks.prepare(loaded, *inputs, **options)
+        admit_answer(loaded.model.config, reader, settings, BATCH_TOKENS)
+        return read(loaded, [reader], settings)[0]
+
+    def _load(self, checkpoint: str, task: str) -> Checkpoint:
+        """The checkpoint that is asked for, vetted as the page's are. CheckpointError says why one is refused."""
+        return self.checkpoints.load(check_text("checkpoint", checkpoint, MAX_SOURCE_CHARS), task)
 
 
 def _text(name: str, value: str, *, empty: bool = False) -> str:

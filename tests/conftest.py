@@ -8,11 +8,18 @@ from browser import app_url, open_page  # noqa: F401  (fixtures)
 from tiny_box import make_tiny_box
 
 from nystrom_demo.checkpoints import Library, load_bundled
+from nystrom_demo.serving.remembering import ANSWERS
 
 
 def pytest_collection_modifyitems(items):
     """Browser tests come last: Playwright keeps an event loop on the main thread, where others start their own."""
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered():
+    """Each test computes for itself what an earlier one asked for."""
+    ANSWERS.forget()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from nystrom_demo.analysis import LayerInputs, collect_layers, head_errors
 from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.serving.admission import admit_maps, admit_reading
+from nystrom_demo.serving.remembering import ANSWERS, about
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, takes_bench
 from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
@@ -116,13 +117,18 @@ def take_choice(event: gr.EventData) -> tuple[int, int]:
 
 def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
     """(layer, head, viewer, code, mosaic): the chosen head at once, the mosaic still to be computed."""
+    asked = about(values.checkpoint(reader.checkpoints).model, "maps", values, layer, head)
     try:
-        text = reader.read(values)
-        layer, head = head_within(text.shape, layer, head)
-        admit_maps(text.num_tokens, landmarks_of(values.settings(), text.num_tokens))
-        viewer = head_payload(text.layers[layer], head, values.settings(), text.tokens)
+        return ANSWERS.recall(asked, lambda: _compute_tab(reader, values, layer, head))
     except ValueError as error:
         return layer, head, {"message": str(error)}, "", None
+
+
+def _compute_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
+    text = reader.read(values)
+    layer, head = head_within(text.shape, layer, head)
+    admit_maps(text.num_tokens, landmarks_of(values.settings(), text.num_tokens))
+    viewer = head_payload(text.layers[layer], head, values.settings(), text.tokens)
     view = HeadView(values.checkpoint(reader.checkpoints), values.text, layer, head, values.settings())
     code = code_for_head(view, viewer["strongest"])
     return layer, head, viewer, code, mosaic_payload(None, text.shape, (layer, head), text.num_tokens, viewer["m"])
@@ -135,12 +141,16 @@ def show_head(reader: TextReader, values: BenchValues, layer: int, head: int) ->
 
 def show_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any] | None:
     """The mosaic's value: the errors of all layers and heads."""
+    asked = about(values.checkpoint(reader.checkpoints).model, "mosaic", values, layer, head)
     try:
-        text = reader.read(values)
-        chosen = head_within(text.shape, layer, head)
+        return ANSWERS.recall(asked, lambda: _compute_mosaic(reader, values, layer, head))
     except ValueError:  # the viewer says why
         return None
-    settings = values.settings()
+
+
+def _compute_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any]:
+    text, settings = reader.read(values), values.settings()
+    chosen = head_within(text.shape, layer, head)
     errors = head_errors(text.layers, settings, spectral=False)
     m = landmarks_of(settings, text.num_tokens)
     return mosaic_payload(errors, text.shape, chosen, text.num_tokens, m)

@@ -28,6 +28,7 @@ from nystrom_demo.figures import curves
 from nystrom_demo.figures.words import percent
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.serving.admission import admit_spectrum
+from nystrom_demo.serving.remembering import ANSWERS, about
 from nystrom_demo.serving.validation import check_choice
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.snippets import errors as snippets
@@ -112,11 +113,16 @@ def _build_slots() -> list[Slot]:
 
 def show(reader: TextReader, values: BenchValues, layer: int, head: int, measure: str) -> tuple[Any, ...]:
     """(layer, head, mosaic, lead): the mosaic still to be computed, or why there is none."""
+    asked = about(values.checkpoint(reader.checkpoints).model, "heads", values, layer, head)
     try:
-        text = reader.read(values)
-        layer, head = head_within(text.shape, layer, head)
+        return ANSWERS.recall(asked, lambda: _place_heads(reader, values, layer, head))
     except ValueError as error:  # a text too long to be shown whole; its sentence says so
         return layer, head, None, message(str(error))
+
+
+def _place_heads(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
+    text = reader.read(values)
+    layer, head = head_within(text.shape, layer, head)
     m = landmarks_of(values.settings(), text.num_tokens)
     return layer, head, mosaic_payload(None, text.shape, (layer, head), text.num_tokens, m), ""
 
@@ -125,19 +131,30 @@ def measure_head(
     reader: TextReader, checkpoints: Library, values: BenchValues, layer: int, head: int, measure: str
 ) -> Iterator[tuple[Any, ...]]:
     """The mosaic, then the chosen head's figures, the quick ones first, then the errors of all heads m by m."""
-    measure = check_measure(measure)
+    measure, checkpoint = check_measure(measure), values.checkpoint(checkpoints)
+    asked = about(checkpoint.model, "errors", values, layer, head, measure)
+    pieces = ANSWERS.replay(asked, lambda: _read_and_draw(reader, checkpoint, values, layer, head, measure))
     try:
-        text = reader.read(values)
-        view = head_view(values.checkpoint(checkpoints), values, text, layer, head)
+        next(pieces)
     except ValueError:  # `show` has said why
         gone = emptied()
         yield Shown(None, "", gr.skip(), Known(), gone, gone, gone, gone, gone).flat()
         return
     shown = Shown()
-    for piece in draw_head(text, view, measure):
+    for piece in pieces:
         # A page that is behind takes up the last message alone, so each says all that is known.
         shown = shown._replace(**piece)
         yield shown.flat()
+
+
+def _read_and_draw(
+    reader: TextReader, checkpoint: Checkpoint, values: BenchValues, layer: int, head: int, measure: str
+) -> Iterator[dict[str, Any]]:
+    """An empty piece once the text was read, then those of `draw_head`."""
+    text = reader.read(values)
+    view = head_view(checkpoint, values, text, layer, head)
+    yield {}
+    yield from draw_head(text, view, measure)
 
 
 def head_view(checkpoint: Checkpoint, values: BenchValues, text: ReadText, layer: int, head: int) -> HeadView:

@@ -17,6 +17,7 @@ from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.figures.answers import answer_curve
 from nystrom_demo.figures.words import counted
 from nystrom_demo.serving.admission import admit_answer
+from nystrom_demo.serving.remembering import ANSWERS, about
 from nystrom_demo.snippets.tasks import for_answer_curve, for_answers
 from nystrom_demo.tasks import SweepPoint, prepare, sweep_landmarks
 from nystrom_demo.tasks.latency import Latency, compare_latency
@@ -179,11 +180,17 @@ def show(
     reader = prepare(checkpoint, *inputs)
     for settings in (EXACT, values.settings()):
         admit_answer(checkpoint.model.config, reader, settings, BATCH_TOKENS)
-    exact, landmark = (read(checkpoint, [reader], settings)[0] for settings in (EXACT, values.settings()))
+    exact, landmark = (read_once(checkpoint, inputs, reader, settings) for settings in (EXACT, values.settings()))
     answer = pair(checkpoint, values, asked, reader, exact, landmark)
     same = known[0] == sweep_key(values, inputs)
     later = (gr.skip(), *SKIPPED) if same else (MEASURING, *emptied())
     return asked.masks, board, answer, for_answers(checkpoint, inputs, values.settings()), *later
+
+
+def read_once(checkpoint: Checkpoint, inputs: tuple[Any, ...], reader: Reader, settings: AttentionSettings) -> Any:
+    """The head's result, computed unless it was asked for before. reader: of these inputs."""
+    asked = about(checkpoint.model, "answer", inputs, settings)
+    return ANSWERS.recall(asked, lambda: read(checkpoint, [reader], settings)[0])
 
 
 def sweep_key(values: BenchValues, inputs: tuple[Any, ...]) -> str:

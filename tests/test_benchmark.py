@@ -22,6 +22,7 @@ from nystrom_demo.benchmark import (
     to_frame,
 )
 from nystrom_demo.benchmark.__main__ import main
+from nystrom_demo.benchmark.commands import most_held
 from nystrom_demo.benchmark.compare import Ratio, compare, ratio
 from nystrom_demo.benchmark.methods import BERT_SDPA, MATRIX_PRODUCT, landmark_flops
 from nystrom_demo.benchmark.report import comparison_table, machine, markdown_table
@@ -277,6 +278,20 @@ def test_each_command_prints_markdown_and_writes_csv(command, options, words, tm
     printed = capsys.readouterr().out
     assert printed.startswith("### ") and words in printed and machine(CPU) in printed
     assert len(pd.read_csv(tmp_path / "out.csv")) >= 1
+
+
+def test_the_memory_of_a_long_text_is_that_of_where_it_is_computed(monkeypatch):
+    holder, held = most_held(CPU)
+    assert holder == "process" and 0 < held < 100
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 3 * 2**30)
+    assert most_held(torch.device("cuda")) == ("GPU", 3.0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_analysis_is_measured_on_the_device_asked_for():
+    torch.cuda.reset_peak_memory_stats()
+    main(["analysis", "--lengths", "2048", "--layers", "1", "--repeats", "1", "--device", "cuda"])
+    assert torch.cuda.max_memory_allocated() > 3 * 4 * 64 * 2048
 
 
 def test_an_unknown_command_is_refused(capsys):

@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 import torch
 
@@ -21,7 +22,7 @@ from nystrom_demo.figures.scales import (
     weight_limits,
     weight_scale,
 )
-from nystrom_demo.figures.style import plain
+from nystrom_demo.figures.style import landmark_axis, plain
 from nystrom_demo.figures.words import duration, memory, number, percent
 
 
@@ -74,6 +75,14 @@ LENGTHS = [
     LengthPoint(1024, 16, "fixed", 0.5, 0.75, 0.02),
     LengthPoint(1024, 64, "growing", 0.0, 0.0, 0.02),
 ]
+
+
+@pytest.mark.parametrize(("last", "shown"), [(420, [1, 16, 420]), (512, [1, 16, 256, 512])])
+def test_a_landmark_axis_leaves_out_a_number_too_near_the_next(last, shown):
+    figure = go.Figure()
+    landmark_axis(figure, [1, 16, 256, last])
+    assert list(figure.layout.xaxis.tickvals) == shown
+    assert list(figure.layout.xaxis.ticktext) == [str(m) for m in shown]
 
 
 @cache

@@ -1,9 +1,11 @@
 """The Tasks tab: what it shows is what the package answers, and visitors' text is never markup."""
 
+import io
 import re
-from html import escape
+from html import escape, unescape
 
 import gradio as gr
+import pandas as pd
 import pytest
 
 from nystrom_demo import tasks
@@ -65,6 +67,33 @@ def test_entities_are_the_packages_own(tiny_checkpoints):
     assert found
     shown = re.findall(r'data-tag="([^"]*)">([^<]*)<', exact)
     assert shown == [(f"{entity.entity} {percent(entity.score)}", entity.word) for entity in found]
+
+
+def saved(answer: str) -> pd.DataFrame:
+    """The numbers that an answer can be saved as."""
+    return pd.read_csv(io.StringIO(unescape(re.search(r'data-csv="([^"]*)"', answer).group(1))), keep_default_na=False)
+
+
+@pytest.mark.parametrize("task", list(tasks_tab.TASK_LABELS))
+def test_what_is_saved_of_an_answer_is_what_both_columns_show(tiny_checkpoints, task):
+    answer = show(tiny_checkpoints, task, masks=[(0, 4)])[2]
+    table = saved(answer)
+    assert list(table.attention.unique()) == ["exact", "landmarks"]
+    shown = numbers(answer)
+    if task == "token-classification":
+        shown = [tag.rsplit(" ", 1)[1] for tag in re.findall(r'data-tag="([^"]*)"', answer)]
+    assert [escape(percent(score)) for score in table.probability] == shown
+
+
+def test_an_answer_without_entities_is_saved_as_a_table_without_rows():
+    none = tasks.Tagging((), (), 5, 1)
+    assert list(entities.table(none)) == ["entity", "words", "start", "end", "probability"]
+    assert entities.table(none).empty
+
+
+def test_what_is_saved_runs_nothing_in_a_spreadsheet(tiny_checkpoints):
+    table = saved(show(tiny_checkpoints, "multiple-choice", options="=1+1\nan, option")[2])
+    assert list(table.option) == ["'=1+1", "an, option"] * 2
 
 
 @pytest.mark.parametrize("m", [0, 999])

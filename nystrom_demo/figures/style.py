@@ -26,7 +26,7 @@ def styled(figure: go.Figure, summary: str, *, height: int, table: pd.DataFrame 
         font={"color": TEXT, "size": 13},
         hoverlabel={"namelength": -1},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"},
-        meta={"summary": summary} if table is None else {"summary": summary, "csv": _as_csv(table)},
+        meta={"summary": summary} if table is None else {"summary": summary, "csv": as_csv(table)},
     )
     figure.update_xaxes(gridcolor=GRID, linecolor=TEXT, zeroline=False)
     figure.update_yaxes(gridcolor=GRID, linecolor=TEXT, zeroline=False)
@@ -45,7 +45,8 @@ def csv_of(figure: go.Figure) -> str:
     return figure.layout.meta["csv"]
 
 
-def _as_csv(table: pd.DataFrame) -> str:
+def as_csv(table: pd.DataFrame) -> str:
+    """A table as CSV, seven digits a number, with nothing that a spreadsheet would run."""
     return table.map(_inert).to_csv(index=False, float_format="%.7g")
 
 
@@ -55,10 +56,13 @@ def _inert(value: Any) -> Any:
 
 
 def landmark_axis(figure: go.Figure, landmarks: Sequence[int], title: str = "landmarks m") -> None:
-    """A logarithmic x axis ticked at the numbers of landmarks themselves, where a number has room before the next."""
+    """A logarithmic x axis ticked at the numbers of landmarks themselves, where one is no more than half of the next.
+
+    So that the last ones, often a power of two and n just above it, do not overlap on a phone.
+    """
     landmarks = list(landmarks)
     followed = zip(landmarks, [*landmarks[1:], math.inf], strict=True)
-    ticks = [m for m, following in followed if following >= 1.6 * m]
+    ticks = [m for m, following in followed if following >= 2 * m]
     names = [str(m) for m in ticks]
     figure.update_xaxes(type="log", title=title, tickvals=ticks, ticktext=names, tickangle=0, showgrid=False)
 

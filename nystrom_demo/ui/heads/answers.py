@@ -2,6 +2,8 @@
 
 from html import escape
 
+import pandas as pd
+
 from nystrom_demo.tasks import Answers
 from nystrom_demo.ui.heads.markup import Stretch, bars, marked_text, percent
 
@@ -46,3 +48,10 @@ def column(result: Answers, context: str) -> str:
     rows.append(("no answer", result.no_answer_score))
     listed = bars(rows, marked=None if not result.no_answer else len(rows) - 1)
     return f'<p class="said">{escape(said)}</p>{listed}{marked_text(context, stretches, around=best.start)}'
+
+
+def table(result: Answers) -> pd.DataFrame:
+    """The answers in order; the last row, without a place in the text, is that there is none."""
+    rows = [(each.answer, each.start, each.end, each.score) for each in result.answers]
+    table = pd.DataFrame([*rows, ("no answer", None, None, result.no_answer_score)])
+    return table.set_axis(["answer", "start", "end", "probability"], axis=1).astype({"start": "Int64", "end": "Int64"})

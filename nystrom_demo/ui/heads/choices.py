@@ -1,5 +1,7 @@
 """Multiple choice: each option with its probability."""
 
+import pandas as pd
+
 from nystrom_demo.tasks import Choice
 from nystrom_demo.ui.heads.markup import bars, percent
 
@@ -20,6 +22,11 @@ def column(result: Choice, options: list[str]) -> str:
         for place, (option, score) in enumerate(zip(options, result.scores, strict=True), 1)
     ]
     return bars(rows, marked=result.index)
+
+
+def table(result: Choice, options: list[str]) -> pd.DataFrame:
+    places = range(1, len(options) + 1)
+    return pd.DataFrame(zip(places, options, result.scores, strict=True), columns=["place", "option", "probability"])
 
 
 def split_options(lines: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from html import escape
 
+import pandas as pd
+
 from nystrom_demo.figures.roles import SEGMENTS
 from nystrom_demo.tasks import Entity, Tagging
 from nystrom_demo.ui.heads.markup import Stretch, marked_text, percent
@@ -37,6 +39,11 @@ def column(result: Tagging, other: Tagging, text: str, kinds: list[str]) -> str:
         if any(entity.entity == kind for entity in result.entities)
     )
     return marked_text(text, stretches) + (f'<ul class="legend">{legend}</ul>' if legend else "")
+
+
+def table(result: Tagging) -> pd.DataFrame:
+    rows = [(each.entity, each.word, each.start, each.end, each.score) for each in result.entities]
+    return pd.DataFrame(rows, columns=["entity", "words", "start", "end", "probability"])
 
 
 def entity_kinds(labels: list[str]) -> list[str]:

@@ -1,5 +1,7 @@
 """Sequence classification: each label with its probability."""
 
+import pandas as pd
+
 from nystrom_demo.tasks import Classification
 from nystrom_demo.ui.heads.markup import bars, percent
 
@@ -18,3 +20,7 @@ def verdict(exact: Classification, landmark: Classification) -> str:
 def column(result: Classification) -> str:
     labels = list(result.probabilities)
     return bars(result.probabilities.items(), marked=labels.index(result.label))
+
+
+def table(result: Classification) -> pd.DataFrame:
+    return pd.DataFrame(result.probabilities.items(), columns=["label", "probability"])

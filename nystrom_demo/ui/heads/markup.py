@@ -79,12 +79,12 @@ def _mark(words: str, stretch: Stretch) -> str:
     )
 
 
-def columns(verdict: str, exact: str, landmark: str, landmark_title: str) -> str:
-    """The verdict over the two answers side by side; verdict and titles are escaped here, the columns are markup."""
+def columns(verdict: str, exact: str, landmark: str, landmark_title: str, csv: str) -> str:
+    """The verdict over the two answers side by side; all is escaped here but the columns, which are markup."""
     return (
-        f'<p class="verdict">{escape(verdict)}</p><div class="pair">'
+        f'<div class="answer" data-csv="{escape(csv)}"><p class="verdict">{escape(verdict)}</p><div class="pair">'
         f'<section class="exact"><h3>Exact attention</h3>{exact}</section>'
-        f'<section class="landmark"><h3>{escape(landmark_title)}</h3>{landmark}</section></div>'
+        f'<section class="landmark"><h3>{escape(landmark_title)}</h3>{landmark}</section></div></div>'
     )
 
 

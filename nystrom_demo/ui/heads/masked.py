@@ -2,6 +2,8 @@
 
 from html import escape
 
+import pandas as pd
+
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.tasks import MaskedWords
 from nystrom_demo.ui.examples import Example
@@ -109,3 +111,12 @@ def column(result: MaskedWords, hidden: list[str]) -> str:
         title = f"Gap {place}" + (f": <em>{escape(word)}</em> was here" if word else "")
         parts.append(f"<h4>{title}</h4>{bars(rows, first_is_answer=False, marked=match)}")
     return "".join(parts)
+
+
+def table(result: MaskedWords, hidden: list[str]) -> pd.DataFrame:
+    rows = [
+        (place, word, candidate.token, candidate.score)
+        for place, (mask, word) in enumerate(zip(result.masks, hidden, strict=True), 1)
+        for candidate in mask.candidates
+    ]
+    return pd.DataFrame(rows, columns=["gap", "was", "word", "probability"])

@@ -37,7 +37,7 @@ def figure_slot(title: str, elem_id: str, hint: str = "") -> Slot:
         plot = gr.Plot(elem_id=elem_id, show_label=False, elem_classes="with-figure")
         sentence = gr.HTML(elem_id=f"{elem_id}-note")
         with gr.Column(elem_classes="with-figure"):
-            _menu(f"{elem_id}-menu")
+            _menu(f"{elem_id}-menu", "menu.js", "the figure")
             code = code_section(f"{elem_id}-code")
         return Slot(plot, sentence, code)
 
@@ -66,13 +66,17 @@ def note(sentence: str) -> str:
     return f'<p class="note">{sentence}</p>' if sentence else ""
 
 
-def _menu(elem_id: str) -> gr.HTML:
-    menu, markup = ((FOLDER / f"menu.{kind}").read_text(encoding="utf-8") for kind in ("js", "html"))
-    return gr.HTML(
+def answer_menu(elem_id: str) -> None:
+    """Ways to take away the markup `.answer` in the same `.answer-slot`; its data-csv holds its numbers."""
+    _menu(elem_id, "answer.js", "the answer")
+
+
+def _menu(elem_id: str, script: str, what: str) -> None:
+    gr.HTML(
         value=None,
-        html_template=markup,
+        html_template=(FOLDER / "menu.html").read_text(encoding="utf-8").format(what=what),
         css_template=MENU_CSS,
-        js_on_load=f"{SAVING_JS}\n{menu}",
+        js_on_load=f"{SAVING_JS}\n{(FOLDER / script).read_text(encoding='utf-8')}",
         apply_default_css=False,
         elem_id=elem_id,
     )

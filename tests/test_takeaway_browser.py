@@ -1,0 +1,64 @@
+"""Figures and answers are taken away in a real Chromium, by keyboard, as files that another program can read."""
+
+import csv
+import io
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from browser import PHONE, go_to
+
+pytestmark = pytest.mark.browser
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def saved(page, place: str, name: str) -> tuple[ElementTree.Element, list[list[str]]]:
+    """What the three buttons of a menu save: the picture as SVG, and the lines of the table. The PNG is looked at."""
+    files = {}
+    for form in ("png", "svg", "csv"):
+        page.focus(f"{place} [data-save={form}]")
+        with page.expect_download() as download:
+            page.keyboard.press("Enter")
+        assert download.value.suggested_filename == f"{name}.{form}"
+        files[form] = Path(download.value.path()).read_bytes()
+    assert files["png"].startswith(b"\x89PNG")
+    return ElementTree.fromstring(files["svg"]), list(csv.reader(io.StringIO(files["csv"].decode())))
+
+
+def words_in(picture: ElementTree.Element) -> str:
+    return " ".join(text.text for text in picture.iter(f"{SVG}text")).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_an_answer_and_its_curve_are_saved(open_page):
+    page = open_page(viewport=PHONE)
+    go_to(page, "Tasks", "#tasks-answer .answer")
+    picture, table = saved(page, "#tasks-answer-menu", "nystrom-answer")
+    words = page.inner_text("#tasks-answer .answer").replace("\N{NO-BREAK SPACE}", " ").split()
+    assert words_in(picture).split() == words
+    assert table[0] == ["attention", "label", "probability"]
+    assert [line[0] for line in table[1:]] == ["exact", "exact", "landmarks", "landmarks"]
+    page.wait_for_selector("#tasks-curve-note .note")
+    picture, table = saved(page, "#tasks-curve-slot", "nystrom-tasks-curve")
+    said = picture.find(f"{SVG}desc").text.replace("\N{NO-BREAK SPACE}", " ")
+    assert said == page.inner_text("#tasks-curve-note .note").replace("\N{NO-BREAK SPACE}", " ")
+    assert "The exact answer's probability as m grows" in words_in(picture)
+    assert table[0] == ["num_landmarks", "answer", "probability", "agrees"]
+
+
+def test_marked_words_are_drawn_where_they_stand(open_page):
+    page = open_page("&task=token-classification&tab=tasks")
+    page.wait_for_selector("#tasks-answer mark.entity")
+    picture, table = saved(page, "#tasks-answer-menu", "nystrom-answer")
+    marks = page.locator("#tasks-answer mark").count()
+    assert len(table) == 1 + marks
+    assert len(list(picture.iter(f"{SVG}line"))) >= 2 + marks  # one over each column, and one below each marked word
+    # What is said to screen readers only is not drawn.
+    assert "probability" in table[0] and "%" not in words_in(picture)
+
+
+def test_what_takes_something_away_waits_for_it(open_page):
+    page = open_page("&tab=tasks&task=masked-lm&text=A%20great%20film.")
+    page.wait_for_selector("#tasks-answer .teach")
+    assert not page.is_visible("#tasks-answer-menu .takeaway")
+    assert not page.is_visible("#tasks-answer-code-section")

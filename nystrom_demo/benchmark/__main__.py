@@ -8,13 +8,16 @@ import torch
 from nystrom_demo.benchmark.commands import COMMANDS
 from nystrom_demo.benchmark.methods import METHODS
 from nystrom_demo.benchmark.report import machine
+from nystrom_demo.benchmark.table import table
+
+ALL = COMMANDS | {"table": table}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = build_parser().parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    result = COMMANDS[options.command](options)
+    result = ALL[options.command](options)
     print(f"### {result.title}\n\n{result.text}\n\n{machine(torch.device(options.device))}")
     if options.csv:
         result.frame.to_csv(options.csv, index=False)
@@ -22,7 +25,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--lengths", type=int, nargs="+", metavar="N", help="lengths of the text, in tokens")
     shared.add_argument("--landmarks", type=int, default=64, metavar="M")
     shared.add_argument("--heads", type=int, default=12)
     shared.add_argument("--head-dim", type=int, default=64)
@@ -37,8 +39,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(prog="python -m nystrom_demo.benchmark", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
+    for name, command in ALL.items():
         added = commands.add_parser(name, parents=[shared], help=command.__doc__, description=command.__doc__)
+        if name == "table":
+            added.set_defaults(lengths=None, repeats=5, budget=12.0)  # so that all of it takes minutes
+        else:
+            added.add_argument("--lengths", type=int, nargs="+", metavar="N", help="lengths of the text, in tokens")
         if name == "sweep":
             added.add_argument("--methods", nargs="+", choices=list(METHODS), metavar="NAME", help=", ".join(METHODS))
             added.add_argument("--whole-model", action="store_true", help="the whole model, not attention alone")

@@ -21,7 +21,7 @@ class Remembering:
     waiting for each other would hold two workers for one result.
     """
 
-    def __init__(self, max_entries: int = 2_000, max_bytes: int = 128 * 2**20):
+    def __init__(self, max_entries: int = 2_000, max_bytes: int = 32 * 2**20):
         self.max_entries, self.max_bytes, self.num_bytes = max_entries, max_bytes, 0
         self._kept: OrderedDict[Hashable, bytes] = OrderedDict()  # the one asked for last at the end
         self._lock = threading.Lock()

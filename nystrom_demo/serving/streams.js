@@ -5,6 +5,7 @@
 (() => {
   const load = window.fetch;
   const read = []; // for each stream, a promise that the page has read its end
+  const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms)); // where a broken line swallowed the end
 
   window.fetch = async (asked, options) => {
     const address = new URL(asked.url ?? asked, document.baseURI);
@@ -15,7 +16,9 @@
       return load(new Request(address, request));
     }
     const answer = await load(asked, options);
-    if (address.pathname.endsWith("/queue/join")) await read[answer.headers.get("x-ended-stream")];
+    if (address.pathname.endsWith("/queue/join")) {
+      await Promise.race([read[answer.headers.get("x-ended-stream")], later(3000)]);
+    }
     return answer;
   };
 })();

@@ -114,6 +114,18 @@ def test_a_refusal_and_the_packages_own_valueerrors_reach_the_visitor():
         ask(foreign)
 
 
+@pytest.mark.parametrize(("drawn", "said"), [(True, "text, got '&lt;b&gt; &amp;'."), (False, "text, got '<b> &'.")])
+def test_a_page_that_draws_markup_is_told_a_refusal_as_text(drawn, said):
+    def refuse():
+        raise Refusal("text, got '<b> &'.")
+
+    for heavy in (True, False):
+        with pytest.raises(gr.Error) as caught:
+            handler = protect(refuse, Edge(Gate(1)), "handler", heavy=heavy, drawn=drawn)
+            asyncio.run(handler()) if heavy else handler()
+        assert caught.value.message == said
+
+
 def test_a_request_over_its_share_of_memory_is_refused_before_it_allocates():
     edge = Edge(Gate(1), limits=Limits(request_bytes=3 << 30))
     with pytest.raises(gr.Error, match=r"the map would take about 5\.0 GB of memory, .* allows a request 3\.0 GB"):

@@ -196,6 +196,13 @@ def test_a_value_that_its_component_cannot_have_is_refused(server, data, words):
     assert (answer.status_code, answer.json()["detail"]) == (400, words)
 
 
+def test_what_a_page_draws_of_a_refusal_is_text_and_what_a_program_reads_is_what_came(server):
+    drawn = server.join("echo", ["t", "<b>", 5, True]).json()["detail"]
+    assert drawn == "Task must be one of words, letters, got '&lt;b&gt;'."
+    with pytest.raises(AppError, match="task must be one of words, letters, got '<b>'"):
+        Client(server.url, verbose=False).predict("one", "<b>", 5, api_name="/count")
+
+
 def test_a_huge_value_is_not_sent_back(server):
     answer = server.join("echo", ["t", "x" * 300_000, 5, True])
     assert answer.status_code == 400 and len(answer.content) < 1_000

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import html
 import inspect
 import time
 import uuid
@@ -30,21 +31,23 @@ class Edge(NamedTuple):
     proxy_hops: int = 0
 
 
-def protect(fn: Callable, edge: Edge, name: str, *, heavy: bool = True) -> Callable:
+def protect(fn: Callable, edge: Edge, name: str, *, heavy: bool = True, drawn: bool = True) -> Callable:
     """`fn` as gradio should call it: run by the gate's workers in turn, ending in a result or in one gr.Error.
 
     A generator takes its turn anew for each step, so a long sweep lets others in, and one whose reader has left stops
     after the step it is in. A handler that is not `heavy` runs where gradio runs it, with the same ending. On ZeroGPU
-    the others run with the GPU. Coroutines run on the event loop and are left there.
+    the others run with the GPU. Coroutines run on the event loop and are left there. What it is told is `drawn` by a
+    page, which takes it for markup, or read by a program.
     """
     if inspect.isasyncgenfunction(fn):
         raise TypeError(f"{name} is an asynchronous generator, which would run on the event loop; make it a plain one.")
     if inspect.iscoroutinefunction(fn):
         return fn
+    begin = functools.partial(_Record, edge, name, drawn)
     if not heavy and not inspect.isgeneratorfunction(fn):
-        return _direct(fn, edge, name)
+        return _direct(fn, begin)
     lent = on_gpu(_ending(fn, name))
-    return _stream(lent, edge, name) if inspect.isgeneratorfunction(fn) else _queued(lent, edge, name)
+    return _stream(lent, edge.gate, begin) if inspect.isgeneratorfunction(fn) else _queued(lent, edge.gate, begin)
 
 
 def protect_all(demo: gr.Blocks, edge: Edge) -> None:
@@ -52,7 +55,8 @@ def protect_all(demo: gr.Blocks, edge: Edge) -> None:
     for block_fn in demo.fns.values():
         if block_fn.fn is not None and not block_fn.cancels:
             name = block_fn.api_name or getattr(block_fn.fn, "__qualname__", "handler")
-            block_fn.fn = protect(block_fn.fn, edge, str(name), heavy=block_fn.queue)
+            drawn = block_fn.api_visibility != "public"
+            block_fn.fn = protect(block_fn.fn, edge, str(name), heavy=block_fn.queue, drawn=drawn)
 
 
 def client_of(headers: Mapping[str, str], peer: str | None, proxy_hops: int) -> str:
@@ -71,6 +75,11 @@ def sentence(error: BaseException, request_id: str) -> str:
     if isinstance(error, ValueError) and _raised_by_us(error):
         return str(error)[:MESSAGE_CHARS]
     return f"The server failed on this request; its log has it as {request_id}."
+
+
+def as_text(sentence: str) -> str:
+    """A sentence, which may quote a visitor, for a page that draws markup: gradio keeps links, pictures and forms."""
+    return html.escape(sentence, quote=False)
 
 
 class Failure(gr.Error):
@@ -105,12 +114,12 @@ def _raised_by_us(error: BaseException) -> bool:
 class _Record:
     """One request's line in the log."""
 
-    def __init__(self, edge: Edge, name: str):
+    def __init__(self, edge: Edge, name: str, drawn: bool):
         request = LocalContext.request.get(None)
         peer = getattr(getattr(request, "client", None), "host", None)
         headers = getattr(request, "headers", None) or {}
         self.client = client_of(headers, peer, edge.proxy_hops)
-        self.name, self.id = name, _new_id()
+        self.name, self.drawn, self.id = name, drawn, _new_id()
         self.came, self.worked, self.outcome = time.monotonic(), 0.0, "cancelled"
         self.limits = edge.limits
 
@@ -124,6 +133,8 @@ class _Record:
             end = told(error, self.name, self.id)
             failed = isinstance(end, Failure)
             self.outcome, self.id = ("failed", end.id) if failed else ("refused", self.id)
+            if self.drawn:
+                end.message = as_text(end.message)
             raise end from None
         finally:
             self.worked += time.monotonic() - began
@@ -173,12 +184,12 @@ def _new_id() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def _queued(fn: Callable, edge: Edge, name: str) -> Callable:
+def _queued(fn: Callable, gate: Gate, begin: Callable[[], _Record]) -> Callable:
     @_wraps(fn)
     async def handler(*args: Any, **kwargs: Any) -> Any:
-        record = _Record(edge, name)
+        record = begin()
         try:
-            job = edge.gate.submit(record.client, functools.partial(record.call, fn, *args, **kwargs))
+            job = gate.submit(record.client, functools.partial(record.call, fn, *args, **kwargs))
             result = await asyncio.wrap_future(job)
             record.outcome = "done"
             return result
@@ -188,15 +199,15 @@ def _queued(fn: Callable, edge: Edge, name: str) -> Callable:
     return handler
 
 
-def _stream(fn: Callable, edge: Edge, name: str) -> Callable:
+def _stream(fn: Callable, gate: Gate, begin: Callable[[], _Record]) -> Callable:
     @_wraps(fn)
     async def handler(*args: Any, **kwargs: Any) -> Any:
-        record = _Record(edge, name)
+        record = begin()
         steps = fn(*args, **kwargs)
         job: Future | None = None
         try:
             while True:
-                job = edge.gate.submit(record.client, functools.partial(record.call, next, steps, END))
+                job = gate.submit(record.client, functools.partial(record.call, next, steps, END))
                 value = await asyncio.wrap_future(job)
                 if value is END:
                     record.outcome = "done"
@@ -213,10 +224,10 @@ def _stream(fn: Callable, edge: Edge, name: str) -> Callable:
     return handler
 
 
-def _direct(fn: Callable, edge: Edge, name: str) -> Callable:
+def _direct(fn: Callable, begin: Callable[[], _Record]) -> Callable:
     @_wraps(fn)
     def handler(*args: Any, **kwargs: Any) -> Any:
-        record = _Record(edge, name)
+        record = begin()
         try:
             result = record.call(fn, *args, **kwargs)
             record.outcome = "done"

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import gradio as gr
 
 from nystrom_demo.serving.bodies import TOKEN, check_call, check_cancel, check_reset, parse_json
-from nystrom_demo.serving.edge import client_of
+from nystrom_demo.serving.edge import as_text, client_of
 from nystrom_demo.serving.headers import security_headers
 from nystrom_demo.serving.health import Readiness
 from nystrom_demo.serving.log import client_tag, log, trace_of
@@ -133,7 +133,8 @@ class _Exchange:
         except _Denied as denied:
             await self._answer(denied.status, _told(denied.message))
         except Refusal as refusal:
-            await self._answer(400, _told(str(refusal)))
+            # What refuses a place in the queue is drawn by the page.
+            await self._answer(400, _told(as_text(str(refusal)) if self.kind == "join" else str(refusal)))
         except Exception as error:  # gradio's own; its trace belongs in the log, not in an answer
             log("failure", route=self.kind, trace=trace_of(error))
             await self._fail()

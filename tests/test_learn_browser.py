@@ -215,6 +215,14 @@ def test_no_step_is_wider_than_the_page(viewport, theme, open_page):
     for index in (3, 4, 9):
         open_step(page, index)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert "1024" in page.locator("#learn-picture .tick").all_text_contents()  # a length is not rounded
+
+
+def test_a_phone_has_the_steps_in_two_even_lines(open_page):
+    page = open_page(viewport=PHONE)
+    wait_for_step(page, 0)
+    tops = page.eval_on_selector_all(".learn-steps button", "all => all.map((one) => one.getBoundingClientRect().top)")
+    assert [tops.count(top) for top in sorted(set(tops))] == [6, 6]
 
 
 def test_a_phone_turns_pages_below_the_picture(open_page):

@@ -23,7 +23,7 @@ from nystrom_demo.lessons import (
 )
 from nystrom_demo.lessons.formula import inline, parse_formula, spoken, symbols, terms
 from nystrom_demo.lessons.pictures import cost
-from nystrom_demo.lessons.scene import Matrix, pool
+from nystrom_demo.lessons.scene import Matrix, distance, half, pool
 from nystrom_demo.ui.examples import load_examples
 
 LESSONS = load_lessons()
@@ -164,7 +164,7 @@ def test_every_step_has_a_picture_with_few_and_with_all_landmarks(m, case):
 def test_exact_attention_is_a_landmark_for_every_token(tiny_checkpoints):
     case = Case(tiny_checkpoints["masked-lm"], TEXT, EXACT)
     assert case.m == case.n
-    assert PICTURES["together"](case).facts["error"] == "0 %"
+    assert PICTURES["together"](case).facts["error"] == "0\N{NO-BREAK SPACE}%"
 
 
 def test_pictures_show_the_models_own_numbers(case):
@@ -223,10 +223,19 @@ def test_a_drawn_matrix_averages_neighbours_when_it_is_large():
     assert drawn[2, 2] == values[4, 6]
 
 
-def test_a_matrix_travels_as_32_bit_numbers():
+def test_a_small_distance_is_said_in_words():
+    assert [distance(size) for size in (0.0, 1e-5, 0.001, 0.0214)] == ["0", "under 0.001", "0.001", "0.021"]
+
+
+def test_a_matrix_travels_as_16_bit_numbers_of_a_unit():
     values = torch.tensor([[0.5, -2.0, 3.0]])
     sent = Matrix("", "exact", "S", values, ("token", "token"), "signed").as_json()
-    assert np.frombuffer(base64.b64decode(sent["data"]), "<f4").tolist() == [0.5, -2.0, 3.0]
+    assert (sent["unit"] * np.frombuffer(base64.b64decode(sent["data"]), "<f2")).tolist() == [0.5, -2.0, 3.0]
+    large = torch.tensor([[1e9, -3e7, 0.0]])
+    unit, data = half(large)
+    read = unit * np.frombuffer(base64.b64decode(data), "<f2").astype(np.float64)
+    np.testing.assert_allclose(read, large[0].numpy(), rtol=1e-3)
+    assert half(torch.zeros(1, 3)) == (1.0, base64.b64encode(bytes(6)).decode())
     assert sent["limit"] == pytest.approx(2.99)  # colours end where 99.5 % of the entries are below
     assert sent["clipped"]
     assert Matrix("", "exact", "S", values * 0, ("token", "token")).as_json()["limit"] == 1.0

@@ -17,6 +17,7 @@ from nystrom_demo.lessons.scene import (
     Scene,
     Sign,
     count,
+    distance,
     percent,
 )
 
@@ -49,7 +50,7 @@ def pseudo_inverse(case: Case) -> Scene:
         "c_shared": f"{max(scales):.2f}",
     }
     summary = (
-        f"The pseudo-inverse of A, {count(case.m)} by {count(case.m)} with condition number {condition:.3g}: after "
+        f"The pseudo-inverse of A, {count(case.m)} by {count(case.m)} with condition number {condition:,.0f}: after "
         f"{step} steps the residual is {own[step]:.2g} from the head's own norms and {shared[step]:.2g} from the "
         "largest of the heads."
     )
@@ -84,25 +85,25 @@ def _smaller(own: float, shared: float) -> str:
 def signs(case: Case) -> Scene:
     """Ŝ with its negative weights, its row sums, and both against the steps of the pseudo-inverse."""
     landmark, steps = case.maps.landmark, case.settings.pinv_iterations
-    share, distance = _share_negative(landmark), _sums_distance(landmark)
+    share, farthest = _share_negative(landmark), _sums_distance(landmark)
     shares, distances = _by_step(case)
     readings = (
         Reading("steps t", steps),
         Reading("share of negative weights", share, ".4f"),
         Reading("lowest weight", float(landmark.min()), ".4f"),
-        Reading("largest distance of a row sum from 1", distance, ".4f"),
+        Reading("largest distance of a row sum from 1", farthest, ".4f"),
     )
     fewer, closer = (values[STEPS] < 0.5 * values[EARLY_STEP] for values in (shares, distances))
     outcome = {(True, True): "both", (True, False): "negatives", (False, True): "sums"}.get((fewer, closer), "neither")
     facts = {
         "negative_early": percent(shares[EARLY_STEP]),
         "negative_late": percent(shares[STEPS]),
-        "sums_early": f"{distances[EARLY_STEP]:.2g}",
-        "sums_late": f"{distances[STEPS]:.2g}",
+        "sums_early": distance(distances[EARLY_STEP]),
+        "sums_late": distance(distances[STEPS]),
     }
     summary = (
-        f"{percent(share)} of the landmark weights are negative, the lowest {landmark.min():.3f}; row sums differ from "
-        f"one by at most {distance:.2g}."
+        f"{percent(share)} of the landmark weights are negative, the lowest {landmark.min():.3f}; the row sum farthest "
+        f"from one is {distance(farthest)} away."
     )
     rows = (product_blocks(case), _signed_blocks(landmark), (_steps_chart(shares, distances, min(steps, STEPS)),))
     return case.scene(rows, readings, summary, outcome, facts)

@@ -5,9 +5,19 @@ const decoded = new WeakMap(); // beside the blocks, for gradio compares a value
 function entriesOf(block) {
   if (!decoded.has(block)) {
     const bytes = Uint8Array.from(atob(block.data), (letter) => letter.charCodeAt(0));
-    decoded.set(block, new Float32Array(bytes.buffer));
+    const halves = new DataView(bytes.buffer);
+    const entries = Float32Array.from({ length: bytes.length / 2 }, (_, i) => halfFloat(halves.getUint16(2 * i, true)));
+    decoded.set(block, entries.map((value) => value * block.unit));
   }
   return decoded.get(block);
+}
+
+/** The number that 16 bits stand for: sign, five of exponent, ten of fraction. Of what is sent none is infinite. */
+function halfFloat(bits) {
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  const size = exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24;
+  return bits >> 15 ? -size : size;
 }
 
 function cellImage(block) {
@@ -86,7 +96,7 @@ function drawMatrix(scene, block, { x, y, width, height, slot, thin }) {
 function caption(block, range, x, y, width, thin) {
   const shape = `${block.shape[0]} × ${block.shape[1]}${thin && width > 140 ? ", drawn thicker" : ""}`;
   const whole = `${shape}, ${range}`;
-  const lines = whole.length * 5.6 <= width ? [whole] : [shape, ...(range.length * 5.6 <= width ? [range] : [])];
+  const lines = whole.length * 5.6 <= width ? [whole] : [shape, ...(range.length * 5.6 <= width + GAP ? [range] : [])];
   return lines.map((line, index) => draw("text", { x, y: y + 13 * index, class: "block-caption" }, line));
 }
 

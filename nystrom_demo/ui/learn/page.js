@@ -77,14 +77,16 @@ function sentence(nodes, links) {
   );
 }
 
-// Pointing at a term or block, or focusing it, lights everything of its key; a click keeps it lit until the next.
+// Pointing at a term or block, or focusing it, lights everything of its key; a click keeps it lit until the next. What
+// has the keyboard's focus stays lit while the page moves below the pointer, as it does when focus scrolls it.
 function tieTerms(root) {
   if (root.dataset.tied) return;
   root.dataset.tied = "yes";
   let kept = "";
   const keyAt = (event) => event.target.closest?.("[data-key]")?.dataset.key || "";
-  root.addEventListener("pointerover", (event) => light(root, keyAt(event) || kept));
-  root.addEventListener("pointerleave", () => light(root, kept));
+  const held = () => kept || root.querySelector("[data-key]:focus-visible")?.dataset.key || "";
+  root.addEventListener("pointerover", (event) => light(root, keyAt(event) || held()));
+  root.addEventListener("pointerleave", () => light(root, held()));
   root.addEventListener("focusin", (event) => light(root, keyAt(event) || kept));
   root.addEventListener("focusout", () => light(root, kept));
   root.addEventListener("click", (event) => {

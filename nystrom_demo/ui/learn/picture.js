@@ -3,7 +3,7 @@
 const GAP = 18;
 const LABELS = 20 + 32; // a name above and up to two caption lines below a matrix
 const THIN = 26; // thinner sides are drawn this wide, and their captions say so
-const SLOT = 50; // what a thin matrix takes with its caption
+const SLOT = 62; // what a thin matrix takes with its caption
 
 function drawPicture() {
   const scene = props.value;
@@ -39,16 +39,17 @@ function drawRow(scene, row, width, y, picture) {
   const painters = { chart: drawChart, bars: drawBars, words: drawWords };
   const columns = Math.max(1, Math.min(row.length, Math.floor((width + GAP) / 280)));
   const size = (width - GAP * (columns - 1)) / columns;
-  let top = y;
+  let bottom = y - GAP;
   for (let first = 0; first < row.length; first += columns) {
+    const top = bottom + GAP;
     const line = row.slice(first, first + columns).map((block, index) => {
       const drawn = painters[block.kind](scene, block, { x: index * (size + GAP), y: top, width: size });
       picture.append(drawn.group, ...hiddenPlate(block, index * (size + GAP), top, size, drawn.bottom - top - 8));
       return drawn.bottom;
     });
-    top = Math.max(...line);
+    bottom = Math.max(...line);
   }
-  return top;
+  return bottom;
 }
 
 // Matrices of a row share one size of cell, so that their shapes are those of the product; a row too wide for the

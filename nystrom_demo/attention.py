@@ -2,7 +2,8 @@
 
 Source: Xiong et al., "Nyströmformer: A Nyström-based Algorithm for Approximating Self-Attention", AAAI 2021
 (arXiv 2102.03902). The functions stand in the order of the paper: exact attention (eq. 2), landmarks as segment
-means (section 3.3), the three kernels (eq. 13), the iterative pseudo-inverse (eq. 14), their product (eq. 13, 15).
+means (section 3.3), the three kernels (eq. 13) with the pseudo-inverse of pinv.py (eq. 14), their product (eq. 13, 15)
+and the residual of convolution.py.
 
 Shapes, everywhere: q, k, v are (batch, heads, seq, head_dim); `key_padding_mask` is (batch, seq), boolean, true
 where a token is real. Padding enters no landmark, no softmax and no convolution, wherever it stands in its row.
@@ -14,9 +15,10 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from nystrom_demo.convolution import add_band_convolution
-
-PINV_ITERATIONS = 6
+from nystrom_demo.blocks import blocks_suit, gather, read
+from nystrom_demo.checks import check_inputs, check_num_landmarks
+from nystrom_demo.convolution import check_conv_weight, depthwise_convolution, without_padding
+from nystrom_demo.pinv import PINV_ITERATIONS, accumulator, iterative_pinv
 
 
 class NystromFactors(NamedTuple):
@@ -87,7 +89,7 @@ def segment_means(
     # Padding is sent to a spare landmark m, which is cut off, so that not even its infinities reach a mean.
     index = torch.where(key_padding_mask, index, m)
     rows = x.transpose(1, 2).flatten(2)  # (batch, seq, heads * head_dim), a view of a projection's output
-    sums = rows.new_zeros(batch, m + 1, heads * head_dim, dtype=_accumulator(x.dtype))
+    sums = rows.new_zeros(batch, m + 1, heads * head_dim, dtype=accumulator(x.dtype))
     sums = sums.scatter_add(1, index[:, :, None].expand_as(rows), rows.to(sums.dtype))[:, :m]
     means = (sums / lengths.clamp(min=1)[:, :, None]).to(x.dtype)  # (batch, m, heads * head_dim)
     return means.unflatten(2, (heads, head_dim)).transpose(1, 2), lengths > 0
@@ -106,48 +108,6 @@ def segment_index(key_padding_mask: torch.Tensor, num_landmarks: int) -> tuple[t
     index = torch.where(place < in_long, place // (short + 1), num_long + (place - in_long) // short.clamp(min=1))
     lengths = short + (torch.arange(m, device=place.device) < num_long)  # (batch, m)
     return torch.where(key_padding_mask, index, -1), lengths
-
-
-def iterative_pinv(
-    a: torch.Tensor, num_iterations: int = PINV_ITERATIONS, *, inv_coeff_init_option: bool = False
-) -> torch.Tensor:
-    """Approximate Moore–Penrose inverse of a (batch, heads, m, m) by Newton-like steps (eq. 14), in float32 or wider.
-
-    Z ← ¼ Z (13 I − A Z (15 I − A Z (7 I − A Z))), from Z₀ = Aᵀ / c. With `inv_coeff_init_option` c = ‖A‖₁ ‖A‖∞ of each
-    matrix; without it, transformers' "original", c is the largest of the sample's heads: slower to converge, equally
-    safe. Either makes the largest eigenvalue of A Z₀ at most 1, from which the steps converge. No step returns Z₀.
-    """
-    if a.dim() != 4 or a.shape[-1] != a.shape[-2]:
-        raise ValueError(f"iterative_pinv needs square matrices (batch, heads, m, m), got shape {tuple(a.shape)}.")
-    if num_iterations < 0:
-        raise ValueError(f"num_iterations must be at least 0, got {num_iterations}.")
-    with torch.autocast(a.device.type, enabled=False):  # the steps cancel terms of size 15; half precision drowns them
-        a = a.to(_accumulator(a.dtype))
-        z = a.mT / _initial_coefficient(a, inv_coeff_init_option)
-        for _ in range(num_iterations):
-            z = pinv_step(a, z)
-        return z
-
-
-def pinv_step(a: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """One step of `iterative_pinv`, from the estimate z of a's pseudo-inverse to the next; both float32 or wider."""
-    shape = z.shape
-    a, z = a.reshape(-1, *shape[-2:]), z.reshape(-1, *shape[-2:])  # (batch * heads, m, m)
-    # Each bracket of eq. 14 is one product that adds: baddbmm(x, b, c) gives beta x + alpha b c.
-    az = a @ z
-    inner = torch.baddbmm(az, az, az, beta=7, alpha=-1)  # A Z (7 I − A Z)
-    outer = torch.baddbmm(az, az, inner, beta=15, alpha=-1)  # A Z (15 I − inner)
-    return torch.baddbmm(z, z, outer, beta=13 / 4, alpha=-1 / 4).view(shape)  # ¼ Z (13 I − outer)
-
-
-def _initial_coefficient(a: torch.Tensor, inv_coeff_init_option: bool) -> torch.Tensor:
-    """c of Z₀ = Aᵀ/c: (batch, heads, 1, 1), or (batch, 1, 1, 1) for the largest over a sample's heads."""
-    columns = a.abs().sum(-2).amax(-1)  # ‖A‖₁, (batch, heads)
-    rows = a.abs().sum(-1).amax(-1)  # ‖A‖∞, 1 for a softmax
-    c = columns * rows
-    if not inv_coeff_init_option:
-        c = c.amax(-1, keepdim=True)
-    return c[:, :, None, None]
 
 
 def nystrom_factors(
@@ -203,17 +163,23 @@ def nystrom_attention(
     pinv_iterations: int = PINV_ITERATIONS,
     inv_coeff_init_option: bool = False,
     scale: float | None = None,
+    conv_weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Landmark attention kernel_1 · (kernel_2⁺ · (kernel_3 · v)) (eq. 15), (batch, heads, seq, head_dim).
 
     Two fused attentions around an m×m core, tokens → landmarks → tokens, so that nothing of size n×m is held: time and
-    memory O(n m). A row of at most `num_landmarks` real tokens gets exact softmax attention. The paper's convolution
-    residual is `depthwise_convolution`. ValueError for shapes or a mask that do not fit, and for num_landmarks < 1.
+    memory O(n m). A row of at most `num_landmarks` real tokens gets exact softmax attention. `conv_weight` adds the
+    paper's convolution residual, `depthwise_convolution` of v. ValueError for shapes or a mask that do not fit, and for
+    num_landmarks < 1.
     """
     check_inputs(q, k, v, key_padding_mask)
     check_num_landmarks(num_landmarks)
+    if conv_weight is not None:
+        check_conv_weight(conv_weight, q.shape[1])
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
     if q.shape[2] <= num_landmarks:
-        return softmax_attention(q, k, v, key_padding_mask, scale=scale)
+        context = softmax_attention(q, k, v, key_padding_mask, scale=scale)
+        return _add_convolution(context, v, conv_weight, key_padding_mask)
 
     q_landmarks, valid = segment_means(q, num_landmarks, key_padding_mask)
     k_landmarks, _ = segment_means(k, num_landmarks, key_padding_mask)
@@ -221,7 +187,12 @@ def nystrom_attention(
     kernel_2_inv = iterative_pinv(kernel_2, pinv_iterations, inv_coeff_init_option=inv_coeff_init_option)
 
     # kernel_3 · v: what each landmark gathers from the tokens, (batch, heads, m, head_dim)
-    gathered = F.scaled_dot_product_attention(q_landmarks, k, v, attn_mask=_over_keys(key_padding_mask), scale=scale)
+    in_blocks = blocks_suit(q, q_landmarks.shape[2])
+    if in_blocks:
+        gathered = gather(q_landmarks, k, v, key_padding_mask, scale)
+    else:
+        mask = _over_keys(key_padding_mask)
+        gathered = F.scaled_dot_product_attention(q_landmarks, k, v, attn_mask=mask, scale=scale)
     with torch.autocast(q.device.type, enabled=False):  # the inverse has large entries of both signs
         values = (kernel_2_inv @ gathered.to(kernel_2_inv.dtype)).to(gathered.dtype)
     if key_padding_mask is not None:
@@ -230,81 +201,30 @@ def nystrom_attention(
         exact = (key_padding_mask.sum(-1) <= num_landmarks)[:, None, None, None]
         values = torch.where(exact, own_values.to(values.dtype), values)
     # kernel_1 · values: what each token reads from the landmarks
-    return F.scaled_dot_product_attention(q, k_landmarks, values, attn_mask=_over_keys(valid), scale=scale)
+    if in_blocks:
+        if conv_weight is not None:
+            v = without_padding(v, key_padding_mask)
+        return read(q, k_landmarks, values, valid, scale, v, conv_weight)
+    context = F.scaled_dot_product_attention(q, k_landmarks, values, attn_mask=_over_keys(valid), scale=scale)
+    return _add_convolution(context, v, conv_weight, key_padding_mask)
 
 
-def depthwise_convolution(
-    v: torch.Tensor,
-    weight: torch.Tensor,
-    key_padding_mask: torch.Tensor | None = None,
-    *,
-    add_to: torch.Tensor | None = None,
+def _add_convolution(
+    context: torch.Tensor, v: torch.Tensor, weight: torch.Tensor | None, key_padding_mask: torch.Tensor | None
 ) -> torch.Tensor:
-    """The residual that landmark attention adds (section 3.4): each head's v convolved along the sequence.
-
-    v is (batch, heads, seq, head_dim), weight is (heads, 1, kernel, 1) with kernel odd, one filter a head, shared by
-    its channels; zeros stand before the start, after the end, and at padding. Returns v's shape. With `add_to`,
-    of that shape, the sum of both in one pass; on a CPU, where no gradient is recorded, it is written into `add_to`.
-    """
-    check_inputs(v, v, v, key_padding_mask)
-    heads, _, kernel, _ = weight.shape
-    if heads != v.shape[1] or kernel % 2 == 0:
-        raise ValueError(
-            f"weight must be (heads, 1, kernel, 1) with {v.shape[1]} heads and an odd kernel, "
-            f"got {tuple(weight.shape)}."
-        )
-    if key_padding_mask is not None:
-        v = v.masked_fill(~key_padding_mask[:, None, :, None], 0)
-    if v.device.type == "cpu":
-        return add_band_convolution(add_to, v, weight)
-    convolved = F.conv2d(v, weight, padding=(kernel // 2, 0), groups=heads)
-    return convolved if add_to is None else add_to + convolved
-
-
-def check_inputs(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, key_padding_mask: torch.Tensor | None = None
-) -> None:
-    """ValueError, naming what was wanted and what came, unless q, k, v and the mask fit together.
-
-    That each row has a real token is read from the mask on the CPU only: on a GPU the look would stall its stream.
-    """
-    for name, x in (("q", q), ("k", k), ("v", v)):
-        if x.dim() != 4 or 0 in x.shape:
-            raise ValueError(
-                f"{name} must be (batch, heads, seq, head_dim) with no axis empty, got shape {tuple(x.shape)}."
-            )
-        if x.shape != q.shape:
-            raise ValueError(f"{name} must have the shape of q, {tuple(q.shape)}, got {tuple(x.shape)}.")
-        if not x.is_floating_point():
-            raise ValueError(f"{name} must be of a floating point dtype, got {x.dtype}.")
-    if key_padding_mask is None:
-        return
-    wanted = (q.shape[0], q.shape[2])
-    if key_padding_mask.dtype != torch.bool:
-        raise ValueError(f"key_padding_mask must be boolean, true at real tokens, got {key_padding_mask.dtype}.")
-    if key_padding_mask.shape != wanted:
-        raise ValueError(f"key_padding_mask must be (batch, seq) = {wanted}, got {tuple(key_padding_mask.shape)}.")
-    if key_padding_mask.device.type == "cpu" and not torch.compiler.is_compiling():
-        empty = (~key_padding_mask.any(-1)).nonzero().flatten().tolist()
-        if empty:
-            raise ValueError(f"key_padding_mask needs at least one real token a row, got none in row {empty[0]}.")
-
-
-def check_num_landmarks(num_landmarks: int) -> None:
-    """ValueError unless num_landmarks is an integer of at least 1."""
-    if isinstance(num_landmarks, bool) or not isinstance(num_landmarks, int | torch.SymInt) or num_landmarks < 1:
-        raise ValueError(f"num_landmarks must be an integer of at least 1, got {num_landmarks!r}.")
+    return context if weight is None else depthwise_convolution(v, weight, key_padding_mask, add_to=context)
 
 
 def _segment_means_of_full_rows(x: torch.Tensor, m: int) -> torch.Tensor:
     """(batch, heads, seq, head_dim) to (batch, heads, m, head_dim), the longer segments first."""
-    short, num_long = divmod(x.shape[2], m)
+    rows = x.transpose(1, 2)  # (batch, seq, heads, head_dim): tokens as a projection leaves them, read in one go
+    short, num_long = divmod(rows.shape[1], m)
     split = num_long * (short + 1)
-    short_means = x[:, :, split:].unflatten(2, (m - num_long, short)).mean(3)
-    if num_long == 0:
-        return short_means
-    long_means = x[:, :, :split].unflatten(2, (num_long, short + 1)).mean(3)
-    return torch.cat([long_means, short_means], dim=2)
+    means = rows[:, split:].unflatten(1, (m - num_long, short)).mean(2)
+    if num_long:
+        long_means = rows[:, :split].unflatten(1, (num_long, short + 1)).mean(2)
+        means = torch.cat([long_means, means], dim=1)
+    return means.transpose(1, 2)
 
 
 def _kernel(queries: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor | None, scale: float | None) -> torch.Tensor:
@@ -320,7 +240,7 @@ def _landmark_kernel(
 ) -> torch.Tensor:
     """kernel_2 in float32 or wider; the identity where a landmark stands for no token, so that it stays regular."""
     with torch.autocast(q_landmarks.device.type, enabled=False):
-        wide = _accumulator(q_landmarks.dtype)
+        wide = accumulator(q_landmarks.dtype)
         kernel_2 = _kernel(q_landmarks.to(wide), k_landmarks.to(wide), _over_keys(valid), scale)
     if valid is None:
         return kernel_2
@@ -331,7 +251,3 @@ def _landmark_kernel(
 def _over_keys(mask: torch.Tensor | None) -> torch.Tensor | None:
     """(batch, keys) to (batch, 1, 1, keys), the same for every head and query."""
     return None if mask is None else mask[:, None, None, :]
-
-
-def _accumulator(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)

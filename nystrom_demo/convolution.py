@@ -13,7 +13,45 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
-BLOCK = 32  # shorter blocks multiply less by zero, longer ones make better products; measured between 16 and 128
+from nystrom_demo.checks import check_inputs
+
+BLOCK = 16  # shorter blocks multiply less by zero, longer ones make better products; measured between 8 and 128
+
+
+def depthwise_convolution(
+    v: torch.Tensor,
+    weight: torch.Tensor,
+    key_padding_mask: torch.Tensor | None = None,
+    *,
+    add_to: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """The residual that landmark attention adds (section 3.4): each head's v convolved along the sequence.
+
+    v is (batch, heads, seq, head_dim), weight is (heads, 1, kernel, 1) with kernel odd, one filter a head, shared by
+    its channels; zeros stand before the start, after the end, and at padding. Returns v's shape. With `add_to`,
+    of that shape, the sum of both in one pass; on a CPU, where no gradient is recorded, it is written into `add_to`.
+    """
+    check_inputs(v, v, v, key_padding_mask)
+    check_conv_weight(weight, v.shape[1])
+    heads, _, kernel, _ = weight.shape
+    v = without_padding(v, key_padding_mask)
+    if v.device.type == "cpu":
+        return add_band_convolution(add_to, v, weight)
+    convolved = F.conv2d(v, weight, padding=(kernel // 2, 0), groups=heads)
+    return convolved if add_to is None else add_to + convolved
+
+
+def check_conv_weight(weight: torch.Tensor, heads: int) -> None:
+    """ValueError unless weight is (heads, 1, kernel, 1) with kernel odd."""
+    if weight.dim() != 4 or weight.shape[0] != heads or weight.shape[2] % 2 == 0:
+        raise ValueError(
+            f"weight must be (heads, 1, kernel, 1) with {heads} heads and an odd kernel, got {tuple(weight.shape)}."
+        )
+
+
+def without_padding(v: torch.Tensor, key_padding_mask: torch.Tensor | None) -> torch.Tensor:
+    """v with zeros at padding."""
+    return v if key_padding_mask is None else v.masked_fill(~key_padding_mask[:, None, :, None], 0)
 
 
 def add_band_convolution(residual: torch.Tensor | None, v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -53,13 +91,32 @@ def _add_products(output: torch.Tensor, v: torch.Tensor, weight: torch.Tensor) -
     """Adds the convolution of v to `output`, in place, and returns it."""
     batch, heads, seq, _ = v.shape
     kernel = weight.shape[2]
-    band = _band_matrices(weight)  # (heads, BLOCK, BLOCK + kernel - 1)
+    band = band_matrices(weight)  # (heads, BLOCK, BLOCK + kernel - 1)
     padded, windows = _padded_rows(v, kernel)  # one head's inputs, and their overlapping windows
     for head in range(heads):
         padded[:, kernel // 2 : kernel // 2 + seq] = v[:, head]
         products = torch.bmm(band[head].expand(len(windows), -1, -1), windows)  # (batch * blocks, BLOCK, head_dim)
         output[:, head] += products.view(batch, -1, v.shape[3])[:, :seq]
     return output
+
+
+def add_convolution_of_block(output: torch.Tensor, v: torch.Tensor, band: torch.Tensor, start: int) -> None:
+    """Adds to output (heads, tokens, head_dim) the convolution of v (heads, seq, head_dim) at tokens from `start` on.
+
+    band is `band_matrices` of the filters; output is contiguous and its tokens are whole blocks.
+    """
+    heads, tokens, head_dim = output.shape
+    width = band.shape[2]
+    first = start - (width - BLOCK) // 2  # the first block's first input
+    last = first + tokens + width - BLOCK
+    inputs = v[:, max(first, 0) : last]
+    if first < 0 or last > v.shape[1]:
+        inputs = F.pad(inputs, (0, 0, max(-first, 0), max(last - v.shape[1], 0)))
+    windows = inputs.unfold(1, width, BLOCK).mT  # (heads, blocks, width, head_dim), views that overlap
+    blocks = output.view(heads, -1, BLOCK, head_dim)
+    bands = band[:, None].expand(-1, blocks.shape[1], -1, -1)
+    for block, matrix, window in zip(blocks, bands, windows, strict=True):  # head by head
+        block.baddbmm_(matrix, window)
 
 
 def _weight_gradient(grad: torch.Tensor, v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -77,7 +134,7 @@ def _weight_gradient(grad: torch.Tensor, v: torch.Tensor, weight: torch.Tensor) 
     return torch.stack(sums).gather(2, taps.expand(len(sums), -1, -1)).sum(1)[:, None, :, None]
 
 
-def _band_matrices(weight: torch.Tensor) -> torch.Tensor:
+def band_matrices(weight: torch.Tensor) -> torch.Tensor:
     """(heads, BLOCK, BLOCK + kernel − 1): row i has the filter from column i on, and zeros around it."""
     kernel = weight.shape[2]
     filters = F.pad(weight[:, 0, :, 0], (0, BLOCK))  # (heads, kernel + BLOCK), laid one after another they shift by one

@@ -108,16 +108,19 @@ class NystromformerSelfAttention(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """(batch, seq, hidden_size), and the (batch, heads, seq, seq) attention map or None."""
         q, k, v = self.project(hidden_states)  # (batch, heads, seq, head_dim)
+        conv_weight = None if self.conv is None else self.conv.weight
         attentions = None
-        if output_attentions or settings.implementation == "eager":
-            attentions = attention_map(q, k, key_padding_mask, settings)
-            context = attentions @ v
-        elif settings.implementation == "nystrom":
-            context = nystrom_attention(q, k, v, settings.num_landmarks, key_padding_mask, **settings.pinv_options())
+        if settings.implementation == "nystrom" and not output_attentions:
+            m, options = settings.num_landmarks, settings.pinv_options()
+            context = nystrom_attention(q, k, v, m, key_padding_mask, conv_weight=conv_weight, **options)
         else:
-            context = softmax_attention(q, k, v, key_padding_mask)
-        if self.conv is not None:
-            context = depthwise_convolution(v, self.conv.weight, key_padding_mask, add_to=context)
+            if output_attentions or settings.implementation == "eager":
+                attentions = attention_map(q, k, key_padding_mask, settings)
+                context = attentions @ v
+            else:
+                context = softmax_attention(q, k, v, key_padding_mask)
+            if conv_weight is not None:
+                context = depthwise_convolution(v, conv_weight, key_padding_mask, add_to=context)
         context = context.transpose(1, 2).flatten(2)  # (batch, seq, hidden_size)
         return context, attentions if output_attentions else None
 

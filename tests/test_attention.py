@@ -1,7 +1,8 @@
-"""The mathematics of attention.py: its limits, its invariances, its errors."""
+"""The mathematics of attention.py and pinv.py: formulas, limits, errors."""
 
 import pytest
 import torch
+from attention_by_hand import BATCH, GRID, HEAD_DIM, HEADS, by_the_formula, qkv
 
 from nystrom_demo import (
     depthwise_convolution,
@@ -12,42 +13,6 @@ from nystrom_demo import (
     softmax_attention,
 )
 from nystrom_demo.attention import segment_index, softmax_attention_map
-
-BATCH, HEADS, HEAD_DIM = 2, 3, 5
-GRID = [(1, 1), (1, 7), (2, 3), (5, 11), (7, 7), (7, 2), (13, 5), (16, 4), (17, 16), (64, 8)]
-
-
-def qkv(seq: int, dtype: torch.dtype = torch.float64, batch: int = BATCH, seed: int = 0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(3, batch, HEADS, seq, HEAD_DIM, generator=generator, dtype=torch.float64).to(dtype).unbind(0)
-
-
-def padded(x: torch.Tensor, left: int, right: int, content: float) -> torch.Tensor:
-    batch, heads, _, head_dim = x.shape
-    sides = [x.new_full((batch, heads, length, head_dim), content) for length in (left, right)]
-    return torch.cat([sides[0], x, sides[1]], dim=2)
-
-
-def by_the_formula(q, k, v, num_landmarks: int, iterations: int = 6, exact_coefficient: bool = False) -> torch.Tensor:
-    """Landmark attention of unpadded rows, written out token by token in float64."""
-    q, k, v = (x.double() for x in (q, k, v))
-    n, m = q.shape[2], min(num_landmarks, q.shape[2])
-    sizes = [n // m + (segment < n % m) for segment in range(m)]
-    q_landmarks, k_landmarks = (torch.stack([part.mean(2) for part in x.split(sizes, dim=2)], dim=2) for x in (q, k))
-    scale = q.shape[-1] ** -0.5
-    kernel_1 = (q @ k_landmarks.mT * scale).softmax(-1)
-    kernel_2 = (q_landmarks @ k_landmarks.mT * scale).softmax(-1)
-    kernel_3 = (q_landmarks @ k.mT * scale).softmax(-1)
-    if n <= num_landmarks:
-        return kernel_1 @ v
-    c = kernel_2.sum(-2).amax(-1) * kernel_2.sum(-1).amax(-1)
-    c = c if exact_coefficient else c.amax(1, keepdim=True)
-    z, identity = kernel_2.mT / c[..., None, None], torch.eye(m, dtype=torch.float64)
-    for _ in range(iterations):
-        az = kernel_2 @ z
-        z = z @ (13 * identity - az @ (15 * identity - az @ (7 * identity - az))) / 4
-    return kernel_1 @ z @ kernel_3 @ v
-
 
 # Exact attention
 
@@ -178,153 +143,6 @@ def test_more_steps_and_another_first_estimate_change_the_result():
     assert not torch.allclose(six, nystrom_attention(q, k, v, 4, inv_coeff_init_option=True), atol=1e-9)
 
 
-# Padding and batch mates
-
-
-@pytest.mark.parametrize(("seq", "num_landmarks"), GRID)
-@pytest.mark.parametrize(("left", "right"), [(0, 1), (0, 6), (5, 0), (2, 3)])
-@pytest.mark.parametrize("content", [0.0, -1e4])
-def test_padding_of_any_amount_side_and_content_changes_nothing(seq, num_landmarks, left, right, content):
-    q, k, v = qkv(seq)
-    mask = torch.zeros(BATCH, left + seq + right, dtype=torch.bool)
-    mask[:, left : left + seq] = True
-    padded_qkv = [padded(x, left, right, content) for x in (q, k, v)]
-    for attend, plain in (
-        (lambda *a: nystrom_attention(*a[:3], num_landmarks, a[3]), nystrom_attention(q, k, v, num_landmarks)),
-        (softmax_attention, softmax_attention(q, k, v)),
-    ):
-        actual = attend(*padded_qkv, mask)
-        assert actual.isfinite().all()
-        torch.testing.assert_close(actual[:, :, left : left + seq], plain)
-
-
-def test_rows_of_a_ragged_batch_are_as_if_alone():
-    lengths, seq, num_landmarks = [13, 1, 5, 7, 4], 13, 5  # longer than m, one token, exactly m, just over, under
-    q, k, v = qkv(seq, batch=len(lengths))
-    mask = torch.arange(seq) < torch.tensor(lengths)[:, None]
-    together = nystrom_attention(q, k, v, num_landmarks, mask)
-    map_together = nystrom_factors(q, k, num_landmarks, mask).attention()
-    for row, length in enumerate(lengths):
-        own = [x[row : row + 1, :, :length] for x in (q, k, v)]
-        alone = nystrom_attention(*own, num_landmarks)
-        torch.testing.assert_close(together[row : row + 1, :, :length], alone)
-        torch.testing.assert_close(map_together[row : row + 1, :, :length, :length] @ own[2], alone)
-        if length <= num_landmarks:
-            torch.testing.assert_close(alone, softmax_attention(*own))
-
-
-def test_real_tokens_need_not_stand_together():
-    q, k, v = qkv(11)
-    mask = torch.rand(BATCH, 11, generator=torch.Generator().manual_seed(1)) < 0.6
-    for row in range(BATCH):
-        own = [x[row : row + 1, :, mask[row]] for x in (q, k, v)]
-        actual = nystrom_attention(q, k, v, 3, mask)[row : row + 1, :, mask[row]]
-        torch.testing.assert_close(actual, nystrom_attention(*own, 3))
-
-
-def test_a_mask_without_padding_is_no_mask():
-    q, k, v = qkv(13)
-    mask = torch.ones(BATCH, 13, dtype=torch.bool)
-    torch.testing.assert_close(nystrom_attention(q, k, v, 5, mask), nystrom_attention(q, k, v, 5))
-
-
-# The convolution residual
-
-
-def test_depthwise_convolution_by_hand():
-    v = torch.tensor([1.0, 2.0, 3.0, 4.0]).view(1, 1, 4, 1)
-    weight = torch.tensor([1.0, 10.0, 100.0]).view(1, 1, 3, 1)
-    assert depthwise_convolution(v, weight).flatten().tolist() == [210.0, 321.0, 432.0, 43.0]
-
-
-@pytest.mark.parametrize("kernel", [1, 3, 5, 33])
-@pytest.mark.parametrize("seq", [1, 2, 7, 64, 70])
-def test_depthwise_convolution_is_conv2d(seq, kernel):
-    v = qkv(seq)[2]
-    weight = torch.randn(HEADS, 1, kernel, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    expected = torch.nn.functional.conv2d(v, weight, padding=(kernel // 2, 0), groups=HEADS)
-    torch.testing.assert_close(depthwise_convolution(v, weight), expected)
-
-
-@pytest.mark.parametrize(("left", "right"), [(0, 4), (3, 0)])
-def test_the_convolution_reads_zeros_at_padding(left, right):
-    v = qkv(7)[2]
-    weight = torch.randn(HEADS, 1, 5, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    mask = torch.zeros(BATCH, left + 7 + right, dtype=torch.bool)
-    mask[:, left : left + 7] = True
-    actual = depthwise_convolution(padded(v, left, right, 1e4), weight, mask)[:, :, left : left + 7]
-    torch.testing.assert_close(actual, depthwise_convolution(v, weight))
-
-
-# Number formats, gradients, compilers
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("ragged", [False, True])
-def test_half_precision_is_finite_and_near(dtype, ragged):
-    q, k, v = qkv(64)
-    mask = torch.arange(64) < torch.tensor([64, 23])[:, None] if ragged else None
-    actual = nystrom_attention(q.to(dtype), k.to(dtype), v.to(dtype), 8, mask)
-    assert actual.dtype == dtype
-    assert actual.isfinite().all()
-    expected = nystrom_attention(q.to(dtype).double(), k.to(dtype).double(), v.to(dtype).double(), 8, mask)
-    real = slice(None) if mask is None else mask[:, None, :, None].expand_as(expected)
-    torch.testing.assert_close(actual.double()[real], expected[real], atol=0.1, rtol=0.1)
-
-
-def test_autocast_keeps_the_pseudo_inverse_in_float32():
-    q, k, v = qkv(64, torch.float32)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        actual = nystrom_attention(q, k, v, 8)
-    assert actual.dtype == torch.bfloat16
-    torch.testing.assert_close(actual.float(), nystrom_attention(q, k, v, 8), atol=0.1, rtol=0.1)
-
-
-@pytest.mark.parametrize("ragged", [False, True])
-def test_gradients_are_right(ragged):
-    q, k, v = (x[:, :1, :, :2].clone().requires_grad_() for x in qkv(7))
-    mask = torch.arange(7) < torch.tensor([7, 2])[:, None] if ragged else None
-    assert torch.autograd.gradcheck(lambda *a: nystrom_attention(*a, 3, mask), (q, k, v))
-    weight = torch.randn(1, 1, 3, 1, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda *a: depthwise_convolution(*a, mask), (v, weight))
-
-
-@pytest.mark.parametrize("ragged", [False, True])
-def test_torch_export_gives_the_same_numbers(ragged):
-    class Attend(torch.nn.Module):
-        def forward(self, q, k, v, mask):
-            return nystrom_attention(q, k, v, 4, mask)
-
-    inputs = (*qkv(13, torch.float32), torch.arange(13) < torch.tensor([13, 3])[:, None] if ragged else None)
-    exported = torch.export.export(Attend(), inputs).module()
-    torch.testing.assert_close(exported(*inputs), Attend()(*inputs))
-
-
-@pytest.mark.parametrize("ragged", [False, True])
-def test_torch_compile_takes_it_in_one_graph(ragged):
-    inputs = (*qkv(13, torch.float32), 4, torch.arange(13) < torch.tensor([13, 3])[:, None] if ragged else None)
-    compiled = torch.compile(nystrom_attention, backend="aot_eager", fullgraph=True)
-    torch.testing.assert_close(compiled(*inputs), nystrom_attention(*inputs))
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_cuda_agrees_with_the_cpu_and_never_waits_for_the_host(dtype):
-    q, k, v = qkv(64, torch.float32)
-    mask = torch.arange(64) < torch.tensor([64, 23])[:, None]
-    expected = nystrom_attention(q, k, v, 8, mask)
-    on_gpu = [x.to("cuda", dtype) for x in (q, k, v)]
-    gpu_mask = mask.cuda()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        actual = nystrom_attention(*on_gpu, 8, gpu_mask)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    real = mask[:, None, :, None].expand_as(expected)
-    tolerance = 1e-4 if dtype == torch.float32 else 0.1
-    torch.testing.assert_close(actual.float().cpu()[real], expected[real], atol=tolerance, rtol=tolerance)
-
-
 # Errors
 
 
@@ -360,6 +178,10 @@ def test_cuda_agrees_with_the_cpu_and_never_waits_for_the_host(dtype):
         (
             lambda q, k, v: depthwise_convolution(v, torch.ones(HEADS, 1, 4, 1)),
             r"3 heads and an odd kernel, got \(3, 1, 4, 1\)",
+        ),
+        (
+            lambda q, k, v: nystrom_attention(q, k, v, 3, conv_weight=torch.ones(HEADS, 5)),
+            r"weight must be \(heads, 1, kernel, 1\) with 3 heads and an odd kernel, got \(3, 5\)",
         ),
     ],
 )

@@ -14,7 +14,6 @@ from transformers import BertConfig, BertModel, PreTrainedModel
 
 from nystrom_demo.attention import (
     PINV_ITERATIONS,
-    depthwise_convolution,
     nystrom_attention,
     softmax_attention,
     softmax_attention_map,
@@ -180,7 +179,7 @@ def landmark_attention(workload: Workload, n: int) -> Call:
     weight = (weight / workload.conv_kernel_size).to(workload.device, workload.dtype)
 
     def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        return depthwise_convolution(v, weight, add_to=nystrom_attention(q, k, v, workload.num_landmarks))
+        return nystrom_attention(q, k, v, workload.num_landmarks, conv_weight=weight)
 
     return attention_call(workload, attend, inputs, (weight,))
 

@@ -8,7 +8,7 @@ import pytest
 
 from nystrom_demo.benchmark import pages
 from nystrom_demo.benchmark.__main__ import main
-from nystrom_demo.benchmark.app import Page, Texts
+from nystrom_demo.benchmark.app import BARE, Page, Texts
 from nystrom_demo.benchmark.visitor import Server, free_port
 from nystrom_demo.checkpoints.loading import TASKS
 
@@ -44,6 +44,16 @@ def test_a_server_that_ends_at_its_start_says_what_it_said():
         pytest.raises(RuntimeError, match="does not answer /: no such luck"),
     ):
         server.wait("/")
+
+
+@pytest.mark.browser
+def test_the_page_transfers_no_more_than_a_bare_one_of_gradios_and_300_kilobytes(chromium, app_url):
+    port = free_port()
+    with Server([sys.executable, "-c", BARE, str(port)], port) as bare:
+        bare.wait("/")
+        least = pages.load(chromium, bare.url)
+    assert least.num_bytes > 200_000
+    assert pages.load(chromium, app_url).num_bytes - least.num_bytes <= 300_000
 
 
 @pytest.mark.browser

@@ -36,10 +36,10 @@ HEADER = """<h1>Nyström attention</h1>
 <p>Softmax attention compares every token with every other. Landmark attention compares them through <i>m</i> averages.
 See what that changes, on your own text.</p>"""
 
-# gradio's semibold cuts of these fonts lack most letters, its bold ones are whole.
+# gradio's semibold cuts of this font lack most letters, its bold ones are whole.
 FONTS = {
     "font": [gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "ui-sans-serif", "system-ui", "sans-serif"],
-    "font_mono": [gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "ui-monospace", "monospace"],
+    "font_mono": ["ui-monospace", "monospace"],  # the visitor's own, for little text
 }
 # A phone begins with the bench's sections folded; a wide page has room for them.
 FOLD_ON_PHONES = """() => {

@@ -17,7 +17,7 @@ from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, head
 from nystrom_demo.ui.changes import fingerprint
 from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
 from nystrom_demo.ui.learn import picture_payload, picture_view, text_payload, text_view
-from nystrom_demo.ui.takeaway import code_section
+from nystrom_demo.ui.takeaway import code_section, show_when_unfolded
 
 # Which controls a step has beside the bench; the others stay hidden.
 OWN_CONTROLS = {
@@ -51,8 +51,8 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
                 controls = _build_controls(checkpoints)
             picture = picture_view("learn-picture")
             code = code_section("learn-code")
-            with gr.Accordion("Sources, and what other methods trade", open=False, elem_id="learn-sources"):
-                gr.Markdown(load_references())
+            with gr.Accordion("Sources, and what other methods trade", open=False, elem_id="learn-sources") as sources:
+                show_when_unfolded(sources, gr.Markdown(load_references(), visible=False))
     inputs = [*bench.inputs, bench.tour_step, bench.layer, bench.head, *controls[2:]]
     outputs = [text, picture, code, *controls]
     fn = takes_bench(functools.partial(show_step, checkpoints))

@@ -9,6 +9,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -68,7 +69,7 @@ class Share(NamedTuple):
 
     button: gr.Button
     link: gr.Textbox
-    note: gr.Markdown
+    note: gr.HTML
 
 
 def build_share() -> Share:
@@ -77,7 +78,7 @@ def build_share() -> Share:
     link = gr.Textbox(
         "", label="Link", show_label=False, max_lines=1, visible=False, interactive=False, elem_id="share-link"
     )
-    note = gr.Markdown("", elem_id="share-note")
+    note = gr.HTML("", elem_id="share-note")
     return Share(button, link, note)
 
 
@@ -155,7 +156,7 @@ def parse(query: Mapping[str, str], examples: Mapping[str, Example], library: Li
             try:
                 found[field] = read(query[name])
             except Refusal as refusal:
-                # Without what came: the note is Markdown, and what came is whatever someone put into a link.
+                # Without what came: the note is markup, and what came is whatever someone put into a link.
                 refusals.append(f"The link's {str(refusal).partition(', got ')[0].rstrip('.')}.")
     return ViewState(**found), refusals
 
@@ -190,7 +191,7 @@ def restore(library: Library, held: int, query: Mapping[str, str]) -> tuple[Any,
     """
     examples = load_examples()
     state, refusals = parse(query, examples, library)
-    note = " ".join(refusals)
+    note = escape(" ".join(refusals), quote=False)
     sources = gr.update(choices=source_choices(library))  # those of now, not of the server's start
     if state == ViewState():
         return *(gr.skip(),) * 6, sources, *(gr.skip(),) * 8, note

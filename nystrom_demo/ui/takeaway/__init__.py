@@ -17,6 +17,7 @@ from nystrom_demo.ui.takeaway.slot import (
     figure_slot,
     filled,
     note,
+    show_when_unfolded,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "figure_slot",
     "filled",
     "note",
+    "show_when_unfolded",
 ]

@@ -43,11 +43,24 @@ def figure_slot(title: str, elem_id: str, hint: str = "") -> Slot:
 
 
 def code_section(elem_id: str) -> gr.Code:
-    """ "Code for this view", folded: the same on every tab."""
-    with gr.Accordion("Code for this view", open=False, elem_id=f"{elem_id}-section"):
-        return gr.Code(
-            language="python", show_label=False, interactive=False, wrap_lines=True, max_lines=24, elem_id=elem_id
+    """ "Code for this view", folded: the same on every tab. Its editor, 130 kB, is loaded when it is first unfolded."""
+    with gr.Accordion("Code for this view", open=False, elem_id=f"{elem_id}-section") as section:
+        code = gr.Code(
+            language="python",
+            show_label=False,
+            interactive=False,
+            wrap_lines=True,
+            max_lines=24,
+            visible=False,
+            elem_id=elem_id,
         )
+    show_when_unfolded(section, code)
+    return code
+
+
+def show_when_unfolded(section: gr.Accordion, part: gr.components.Component) -> None:
+    """Make `part`, built with visible=False, visible when `section` is unfolded, and its scripts loaded then only."""
+    section.expand(None, None, part, js="() => ({ __type__: 'update', visible: true })", api_visibility="private")
 
 
 def filled(figure: go.Figure, code: str, more: str = "") -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Remembering:
-    """The results asked for last, within a number of them and of bytes. What raises is not kept.
+    """The results asked for last, within a number of them and of bytes. What raises or is larger alone is not kept.
 
     A figure's copy holds its arrays as the page gets them, encoded. Two who ask for the same at once both compute it;
     waiting for each other would hold two workers for one result.
@@ -64,6 +64,8 @@ class Remembering:
 
     def _keep(self, key: Hashable, result: Any) -> None:
         packed = pickle.dumps(result)
+        if len(packed) > self.max_bytes:
+            return
         with self._lock:
             self.num_bytes += len(packed) - len(self._kept.pop(key, b""))
             self._kept[key] = packed

@@ -30,7 +30,7 @@ LESSONS = load_lessons()
 NAMES = [lesson.name for lesson in LESSONS]
 TEXT = "The film was great, and Mary walked to the bank by the river in London."
 # Every number that a step's prose may state: dates of sources, and those that the formulas themselves hold.
-SOURCED = {"2001", "2014", "2020", "2021", "2022", "1936"}
+SOURCED = {"2001", "2020", "2021", "2022", "1936"}
 COUNTED = {"1", "2", "3"}  # kernel_1, kernel_2, kernel_3
 WORKED = {"0.51", "0.49", "0.6", "0.4", "5.5", "4.5", "0.5"}  # by hand in step 5, and below
 

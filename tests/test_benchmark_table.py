@@ -69,28 +69,28 @@ def rows(frames) -> dict[str, list[str]]:
 
 def test_ratios_are_taken_round_by_round_and_misses_say_by_how_much(frames):
     found = rows(frames)
-    product = found["attention alone, n = 8,192: landmarks in times of a matrix product of as many operations"]
+    product = found["attention alone, n = 8,192: landmarks / a matrix product of as many operations"]
     assert product == ["at most 2.5×", "3× (2 to 4)", "missed by 20%"]
-    sdpa = found["attention alone, n = 8,192: softmax (SDPA) in times of landmarks"]
+    sdpa = found["attention alone, n = 8,192: softmax (SDPA) / landmarks"]
     assert sdpa == ["at least 20×", "22.5× (21 to 24)", "met"]
-    theirs = found["attention alone, n = 4,096: transformers landmarks in times of landmarks"]
+    theirs = found["attention alone, n = 4,096: transformers landmarks / landmarks"]
     assert theirs == ["at least 2×", "1.5× (1.5 to 1.5)", "missed by 33%"]
 
 
 def test_what_was_read_from_a_law_is_not_measured(frames):
-    default = rows(frames)["attention alone, n = 4,096: transformers default in times of landmarks"]
+    default = rows(frames)["attention alone, n = 4,096: transformers default / landmarks"]
     assert default == ["at least 20×", "", "not measured"]
 
 
 def test_peers_are_met_where_they_are_nearest(frames):
     found = rows(frames)
     for peer in PEERS:
-        time = found[f"whole model, forward: {peer}'s time in times of landmarks', the least"]
-        assert time == ["at least 1×", "0.5× (0.5 to 0.5) at n = 2,048", "missed 2 times over"]
-        memory = found[f"whole model, forward: {peer}'s peak memory in times of landmarks', the least"]
-        assert memory == ["at least 1×", "2× at n = 2,048", "met"]
-        step = found[f"training step: {peer}'s time in times of landmarks', the least"]
-        assert step == ["at least 1×", "4× (4 to 4) at n = 512", "met"]
+        time = found[f"whole model, forward: {peer} / landmarks, time, the least"]
+        assert time == ["at least 1×", "0.5× (0.5 to 0.5), n = 2,048, batch 8", "missed 2 times over"]
+        memory = found[f"whole model, forward: {peer} / landmarks, peak memory, the least"]
+        assert memory == ["at least 1×", "2×, n = 2,048, batch 8", "met"]
+        step = found[f"training step: {peer} / landmarks, time, the least"]
+        assert step == ["at least 1×", "4× (4 to 4), n = 512, batch 4, gradient checkpointing", "met"]
 
 
 def test_growth_memory_and_analysis_stand_as_they_were_measured(frames):
@@ -99,12 +99,12 @@ def test_growth_memory_and_analysis_stand_as_they_were_measured(frames):
     assert found["whole model, n = 2,048 to 4,096: growth of time"][1:] == ["n^2.00", "missed by 82%"]
     assert found["one forward of twelve layers at n = 131,072: all memory"] == ["at most 8 GB", "4.3 GB", "met"]
     assert found["errors of one head at n = 16,384: memory over the model"] == ["at most 1 GB", "0.5 GB", "met"]
-    assert found["errors of all heads at n = 512, in exact forward passes"][1:] == ["3× (3 to 3)", "met"]
+    assert found["errors of all heads at n = 512 / an exact forward pass"][1:] == ["3× (3 to 3)", "met"]
 
 
 def test_the_app_is_held_to_its_slowest_head_and_its_page_to_gradios(frames):
     found = rows(frames)
-    assert found["the app's first request in times of its tenth"][1:] == ["2× (2 to 2)", "missed 2 times over"]
+    assert found["the app's first request / its tenth"][1:] == ["2× (2 to 2)", "missed 2 times over"]
     (click,) = (row for what, row in found.items() if what.startswith("click on a head to its answer, n = 128"))
     assert click == ["at most 2×", f"1.8× (1.8 to 1.8), {TASKS[2]}", "met"]
     assert found["click to maps, n = 512"][1] == "700 ms (700 ms to 700 ms)"

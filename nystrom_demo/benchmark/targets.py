@@ -82,7 +82,7 @@ def points_of(frame: pd.DataFrame) -> dict[tuple[str, int], Measurement]:
 def _of_attention(points: dict[tuple[str, int], Measurement]) -> Iterator[Target]:
     product, sdpa = the.MATRIX_PRODUCT.name, the.SOFTMAX_SDPA.name
     yield Target(
-        "attention alone, n = 8,192: landmarks in times of a matrix product of as many operations",
+        "attention alone, n = 8,192: landmarks / a matrix product of as many operations",
         2.5,
         _times,
         _ratio(points, (OURS, 8192), (product, 8192)),
@@ -93,23 +93,28 @@ def _of_attention(points: dict[tuple[str, int], Measurement]) -> Iterator[Target
         (8192, sdpa, 20),
     ):
         found = _ratio(points, (method, n), (OURS, n))
-        yield Target(f"attention alone, n = {n:,}: {method} in times of landmarks", bound, _times, found, True)
+        yield Target(f"attention alone, n = {n:,}: {method} / landmarks", bound, _times, found, True)
 
 
 def _of_peers(what: str, frame: pd.DataFrame, variants: list[str]) -> Iterator[Target]:
-    """Each peer's time and memory in times of ours, where they are least."""
-    groups = [points_of(group) for _, group in frame.groupby(variants, dropna=False)]
+    """Each peer's time and memory over ours, where that is least."""
+    groups = [(_variant(*values), points_of(group)) for values, group in frame.groupby(variants, dropna=False)]
     for peer in PEERS:
         times, memory = [], []
-        for points in groups:
+        for variant, points in groups:
             for method, n in points:
                 if method != peer:
                     continue
-                times.append(_ratio(points, (peer, n), (OURS, n), f" at n = {n:,}"))
-                memory.append(_memory_ratio(points[peer, n], points[OURS, n]))
+                times.append(_ratio(points, (peer, n), (OURS, n), f", n = {n:,}, {variant}"))
+                memory.append(_memory_ratio(points[peer, n], points[OURS, n], f", n = {n:,}, {variant}"))
         for quantity, found in (("time", times), ("peak memory", memory)):
             least = min(filter(None, found), default=None)
-            yield Target(f"{what}: {peer}'s {quantity} in times of landmarks', the least", 1, _times, least, True)
+            yield Target(f"{what}: {peer} / landmarks, {quantity}, the least", 1, _times, least, True)
+
+
+def _variant(batch: int, gradient_checkpointing: bool | float = False) -> str:
+    """In words; gradient_checkpointing is nan where it was not spoken of."""
+    return f"batch {batch}" + (", gradient checkpointing" if gradient_checkpointing is True else "")
 
 
 def _of_growth(frame: pd.DataFrame) -> Iterator[Target]:
@@ -142,23 +147,19 @@ def _of_analysis(frame: pd.DataFrame) -> Iterator[Target]:
             yield Target(f"errors of one head at n = {n:,}: memory over the model", 1, _gigabytes, held)
         if method == ALL_HEADS:
             found = _ratio(points, (ALL_HEADS, n), (FORWARD, n))
-            yield Target(f"errors of all heads at n = {n:,}, in exact forward passes", 4, _times, found)
+            yield Target(f"errors of all heads at n = {n:,} / an exact forward pass", 4, _times, found)
 
 
 def _of_app(frame: pd.DataFrame) -> Iterator[Target]:
     points = points_of(frame)
     sizes = {(line.method, line.n): line.bytes for line in frame.itertuples()}
     n = visit.CLICK_TOKENS
-    yield Target(
-        "the app's first request in times of its tenth", 1, _times, _ratio(points, (visit.FIRST, n), (visit.TENTH, n))
-    )
+    yield Target("the app's first request / its tenth", 1, _times, _ratio(points, (visit.FIRST, n), (visit.TENTH, n)))
     clicks = [_ratio(points, (visit.clicked(t), n), (visit.passes(t), n), f", {t}") for t in TASKS]
-    what = f"click on a head to its answer, n = {n}, in times of the model's two passes, the most"
+    what = f"click on a head to its answer, n = {n} / the model's two passes, the most"
     yield Target(what, 2, _times, max(filter(None, clicks), default=None))
     again = [_ratio(points, (visit.again(t), n), (visit.fresh(t), n), f", {t}") for t in TASKS]
-    yield Target(
-        "a request asked again in times of the first, the most", 1, _times, max(filter(None, again), default=None)
-    )
+    yield Target("a request asked again / the first time, the most", 1, _times, max(filter(None, again), default=None))
     for n, bound in ((512, 1.0), (2048, 3.0)):
         yield Target(f"click to maps, n = {n:,}", bound, _seconds, _duration(points.get((visit.MAPS, n))))
     num_bytes = sizes.get((visit.MAPS, 512))
@@ -184,11 +185,11 @@ def _ratio(
     return None if times is None else Finding(times.median, spread(times) + where)
 
 
-def _memory_ratio(theirs: Measurement, ours: Measurement) -> Finding | None:
+def _memory_ratio(theirs: Measurement, ours: Measurement, where: str) -> Finding | None:
     if not (theirs.measured and theirs.peak_bytes and ours.peak_bytes):
         return None
     times = theirs.peak_bytes / ours.peak_bytes
-    return Finding(times, f"{_times(times)} at n = {ours.n:,}")
+    return Finding(times, f"{_times(times)}{where}")
 
 
 def _duration(point: Measurement | None) -> Finding | None:

@@ -87,10 +87,10 @@ def segment_means(
 
     index, lengths = segment_index(key_padding_mask, m)  # (batch, seq), (batch, m)
     # Padding is sent to a spare landmark m, which is cut off, so that not even its infinities reach a mean.
-    index = torch.where(key_padding_mask, index, m)
-    rows = x.transpose(1, 2).flatten(2)  # (batch, seq, heads * head_dim), a view of a projection's output
-    sums = rows.new_zeros(batch, m + 1, heads * head_dim, dtype=accumulator(x.dtype))
-    sums = sums.scatter_add(1, index[:, :, None].expand_as(rows), rows.to(sums.dtype))[:, :m]
+    index = torch.where(key_padding_mask, index, m) + (m + 1) * torch.arange(batch, device=x.device)[:, None]
+    rows = x.transpose(1, 2).reshape(batch * seq, heads * head_dim)  # a view of a projection's output
+    sums = rows.new_zeros(batch * (m + 1), heads * head_dim, dtype=accumulator(x.dtype))
+    sums = sums.index_add(0, index.flatten(), rows.to(sums.dtype)).unflatten(0, (batch, m + 1))[:, :m]
     means = (sums / lengths.clamp(min=1)[:, :, None]).to(x.dtype)  # (batch, m, heads * head_dim)
     return means.unflatten(2, (heads, head_dim)).transpose(1, 2), lengths > 0
 

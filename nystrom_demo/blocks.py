@@ -38,11 +38,11 @@ def gather(
 ) -> torch.Tensor:
     """kernel_3 · v, what each landmark gathers from the tokens: (batch, heads, landmarks, head_dim)."""
     queries = (q_landmarks * scale).mT.contiguous()  # (batch, heads, head_dim, landmarks)
-    paddings = [None] * len(k) if key_padding_mask is None else ~key_padding_mask
-    return torch.stack([_gather_row(*row) for row in zip(queries, k, v, paddings, strict=True)])
+    bias = [None] * len(k) if key_padding_mask is None else _bias(key_padding_mask, k.dtype)[:, :, None]
+    return torch.stack([_gather_row(*row) for row in zip(queries, k, v, bias, strict=True)])
 
 
-def _gather_row(queries: torch.Tensor, k: torch.Tensor, v: torch.Tensor, padding: torch.Tensor | None) -> torch.Tensor:
+def _gather_row(queries: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """One row's (heads, landmarks, head_dim), by the online softmax: sums are rescaled when a larger score turns up.
 
     Source: Milakov and Gimelshein, "Online normalizer calculation for softmax" (arXiv 1805.02867).
@@ -55,8 +55,8 @@ def _gather_row(queries: torch.Tensor, k: torch.Tensor, v: torch.Tensor, padding
     for start in range(0, k.shape[1], tokens):
         block = slice(start, start + tokens)
         scores = torch.bmm(k[:, block], queries)  # (heads, tokens, landmarks)
-        if padding is not None:
-            scores.masked_fill_(padding[block, None], -torch.inf)
+        if bias is not None:
+            scores.add_(bias[block])
         before, largest = largest, torch.maximum(largest, scores.amax(1, keepdim=True))
         weights = scores.sub_(largest).exp_()
         rescale = (before - largest).exp_()
@@ -81,16 +81,22 @@ def read(
     batch, heads, seq, head_dim = q.shape
     keys = (k_landmarks * scale).mT.contiguous()  # (batch, heads, head_dim, landmarks)
     band = None if conv_weight is None else band_matrices(conv_weight.to(q.dtype))
+    bias = None if valid is None else _bias(valid, q.dtype)  # (batch, landmarks)
     output = q.new_empty(batch, seq, heads, head_dim).transpose(1, 2)
     tokens = block_tokens(heads, keys.shape[3])
     for row in range(batch):
         for start in range(0, seq, tokens):
             block = slice(min(start, seq - tokens), start + tokens)  # the last goes back over some tokens, to be full
             scores = torch.bmm(q[row, :, block], keys[row])  # (heads, tokens, landmarks)
-            if valid is not None:
-                scores.masked_fill_(~valid[row], -torch.inf)
+            if bias is not None:
+                scores.add_(bias[row])
             context = torch.bmm(scores.softmax(-1), values[row])  # (heads, tokens, head_dim)
             if band is not None:
                 add_convolution_of_block(context, v[row], band, block.start)
             output[row, :, block] = context
     return output
+
+
+def _bias(allowed: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """What is added to scores: 0 where allowed, −∞ elsewhere; a sum costs a tenth of a fill by mask."""
+    return torch.zeros(allowed.shape, dtype=dtype).masked_fill_(~allowed, -torch.inf)

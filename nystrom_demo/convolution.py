@@ -51,7 +51,7 @@ def check_conv_weight(weight: torch.Tensor, heads: int) -> None:
 
 def without_padding(v: torch.Tensor, key_padding_mask: torch.Tensor | None) -> torch.Tensor:
     """v with zeros at padding."""
-    return v if key_padding_mask is None else v.masked_fill(~key_padding_mask[:, None, :, None], 0)
+    return v if key_padding_mask is None else torch.where(key_padding_mask[:, None, :, None], v, 0)
 
 
 def add_band_convolution(residual: torch.Tensor | None, v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -33,6 +33,7 @@ def words_in(picture: ElementTree.Element) -> str:
 def test_an_answer_and_its_curve_are_saved(open_page):
     page = open_page(viewport=PHONE)
     go_to(page, "Tasks", "#tasks-answer .answer")
+    assert page.locator("#tasks-answer-menu button").first.bounding_box()["height"] >= 40  # for fingers
     picture, table = saved(page, "#tasks-answer-menu", "nystrom-answer")
     words = page.inner_text("#tasks-answer .answer").replace("\N{NO-BREAK SPACE}", " ").split()
     assert words_in(picture).split() == words

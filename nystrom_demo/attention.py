@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from nystrom_demo.blocks import blocks_suit, gather, read
 from nystrom_demo.checks import check_inputs, check_num_landmarks
-from nystrom_demo.convolution import check_conv_weight, depthwise_convolution, without_padding
+from nystrom_demo.convolution import check_conv_weight, depthwise_convolution
 from nystrom_demo.pinv import PINV_ITERATIONS, accumulator, iterative_pinv
 
 
@@ -197,14 +197,12 @@ def nystrom_attention(
         values = (kernel_2_inv @ gathered.to(kernel_2_inv.dtype)).to(gathered.dtype)
     if key_padding_mask is not None:
         # A row of few tokens: its landmarks are its tokens, so their values are v and kernel_1 is S.
-        own_values, _ = segment_means(v, num_landmarks, key_padding_mask)
+        own_values = _first_tokens(v, num_landmarks, key_padding_mask)
         exact = (key_padding_mask.sum(-1) <= num_landmarks)[:, None, None, None]
         values = torch.where(exact, own_values.to(values.dtype), values)
     # kernel_1 · values: what each token reads from the landmarks
     if in_blocks:
-        if conv_weight is not None:
-            v = without_padding(v, key_padding_mask)
-        return read(q, k_landmarks, values, valid, scale, v, conv_weight)
+        return read(q, k_landmarks, values, valid, scale, v, conv_weight, key_padding_mask)
     context = F.scaled_dot_product_attention(q, k_landmarks, values, attn_mask=_over_keys(valid), scale=scale)
     return _add_convolution(context, v, conv_weight, key_padding_mask)
 
@@ -213,6 +211,14 @@ def _add_convolution(
     context: torch.Tensor, v: torch.Tensor, weight: torch.Tensor | None, key_padding_mask: torch.Tensor | None
 ) -> torch.Tensor:
     return context if weight is None else depthwise_convolution(v, weight, key_padding_mask, add_to=context)
+
+
+def _first_tokens(x: torch.Tensor, count: int, key_padding_mask: torch.Tensor) -> torch.Tensor:
+    """(batch, heads, count, head_dim): x at each row's first real tokens; where they run out, the last one again."""
+    real = key_padding_mask.cumsum(-1)  # (batch, seq)
+    nth = torch.arange(1, count + 1, device=x.device).minimum(real[:, -1:])  # (batch, count)
+    places = torch.searchsorted(real, nth)[:, None, :, None]
+    return x.gather(2, places.expand(-1, x.shape[1], -1, x.shape[3]))
 
 
 def _segment_means_of_full_rows(x: torch.Tensor, m: int) -> torch.Tensor:

@@ -73,10 +73,11 @@ def read(
     scale: float,
     v: torch.Tensor | None = None,
     conv_weight: torch.Tensor | None = None,
+    key_padding_mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """kernel_1 · values, what each token reads from the landmarks, plus the convolution of v where it has a weight.
 
-    (batch, heads, seq, head_dim), with the strides of a projection's output. v must hold zeros at padding.
+    (batch, heads, seq, head_dim), with the strides of a projection's output.
     """
     batch, heads, seq, head_dim = q.shape
     keys = (k_landmarks * scale).mT.contiguous()  # (batch, heads, head_dim, landmarks)
@@ -92,7 +93,8 @@ def read(
                 scores.add_(bias[row])
             context = torch.bmm(scores.softmax(-1), values[row])  # (heads, tokens, head_dim)
             if band is not None:
-                add_convolution_of_block(context, v[row], band, block.start)
+                real = None if key_padding_mask is None else key_padding_mask[row]
+                add_convolution_of_block(context, v[row], band, block.start, real)
             output[row, :, block] = context
     return output
 

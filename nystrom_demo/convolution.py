@@ -100,16 +100,21 @@ def _add_products(output: torch.Tensor, v: torch.Tensor, weight: torch.Tensor) -
     return output
 
 
-def add_convolution_of_block(output: torch.Tensor, v: torch.Tensor, band: torch.Tensor, start: int) -> None:
+def add_convolution_of_block(
+    output: torch.Tensor, v: torch.Tensor, band: torch.Tensor, start: int, real: torch.Tensor | None = None
+) -> None:
     """Adds to output (heads, tokens, head_dim) the convolution of v (heads, seq, head_dim) at tokens from `start` on.
 
-    band is `band_matrices` of the filters; output is contiguous and its tokens are whole blocks.
+    band is `band_matrices` of the filters; output is contiguous and its tokens are whole blocks. `real` is (seq,),
+    false at padding, which is read as zeros.
     """
     heads, tokens, head_dim = output.shape
     width = band.shape[2]
     first = start - (width - BLOCK) // 2  # the first block's first input
     last = first + tokens + width - BLOCK
     inputs = v[:, max(first, 0) : last]
+    if real is not None:
+        inputs = torch.where(real[max(first, 0) : last, None], inputs, 0)
     if first < 0 or last > v.shape[1]:
         inputs = F.pad(inputs, (0, 0, max(-first, 0), max(last - v.shape[1], 0)))
     windows = inputs.unfold(1, width, BLOCK).mT  # (heads, blocks, width, head_dim), views that overlap

@@ -11,7 +11,8 @@ from nystrom_demo.config import AttentionSettings
 FLOAT = 4  # what is looked at is float32 whatever the model's dtype
 ENCODER_STATES = 3  # the word embeddings, the first layer's input, the present layer's input
 PSEUDO_INVERSE = 6  # m × m matrices alive in one step of the iteration
-ROW_BLOCKS = 3 * 4 * 2**20  # blocks of an exact map's rows that are compared and forgotten
+ROW_BLOCKS = 6 * 4 * 2**20  # blocks of an exact map's rows that are compared and forgotten
+TIMED_VOCABULARY = 1_000  # of `benchmark.methods`
 MARGIN = 1.25  # for what torch's kernels take for themselves
 
 
@@ -63,14 +64,16 @@ def spectrum_bytes(n: int) -> int:
 
 
 def lengths_bytes(config: Any, n: int, m: int) -> int:
-    """The errors of one head at up to n tokens and m landmarks: q, k and v of a layer, put together from windows, then
-    the factors of two heads (the second sets the pseudo-inverse's first estimate), and a few blocks of rows."""
-    vectors = 3 * n * config.hidden_size
-    factors = 8 * n * m + 2 * PSEUDO_INVERSE * m * m  # kernel_1, kernel_3, its logits and their softmax, twice
-    return int(MARGIN * (FLOAT * (vectors + max(vectors, factors)) + ROW_BLOCKS))
+    """The errors of one head at up to n tokens and m landmarks: q, k and v of a layer, and beside them the most of what
+    comes in turn. They are put together from windows; the factors of two heads are made, since the second sets the
+    pseudo-inverse's first estimate; blocks of rows are compared with the factors at hand."""
+    vectors = FLOAT * 3 * n * config.hidden_size
+    factors = FLOAT * (7 * n * m + 9 * m * m)
+    compared = FLOAT * (5 * n * m + 4 * m * m) + ROW_BLOCKS
+    return int(MARGIN * (vectors + max(vectors, factors, compared)))
 
 
 def timed_model_bytes(hidden: int, layers: int, n: int, *, backward: bool, itemsize: int = FLOAT) -> int:
-    """The weights of an encoder made to be timed: drawn in float32, kept in the chosen format, twice with gradients."""
-    weights = layers * 12 * hidden * hidden + n * hidden if layers else 0
-    return weights * (FLOAT + (2 if backward else 1) * itemsize)
+    """The weights of an encoder made to be timed: drawn in float32, then in the chosen format, one with gradients."""
+    weights = layers * 12 * hidden * hidden + (TIMED_VOCABULARY + n) * hidden if layers else 0
+    return int(MARGIN * weights * max(FLOAT, (2 if backward else 1) * itemsize))

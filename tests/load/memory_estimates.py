@@ -7,6 +7,7 @@ peak is counted by torch's allocator (`nystrom_demo.benchmark.measure`). Cases o
 """
 
 import argparse
+import dataclasses
 import itertools
 import sys
 from collections.abc import Callable, Iterator
@@ -15,15 +16,27 @@ from functools import partial
 import torch
 
 from nystrom_demo.analysis import attention_maps, collect_layers, singular_values
+from nystrom_demo.analysis.lengths import error_against_length, repeated_inputs
 from nystrom_demo.benchmark.measure import peak_bytes
+from nystrom_demo.benchmark.methods import METHODS, Workload
 from nystrom_demo.config import EXACT, AttentionSettings, NystromformerConfig
 from nystrom_demo.model import NystromformerModel
-from nystrom_demo.serving.estimates import encoder_bytes, layers_bytes, maps_bytes, masks_bytes, spectrum_bytes
+from nystrom_demo.serving.estimates import (
+    encoder_bytes,
+    layers_bytes,
+    lengths_bytes,
+    maps_bytes,
+    masks_bytes,
+    spectrum_bytes,
+    timed_model_bytes,
+)
 
 LOW, HIGH, LEAST_BYTES = 1.0, 1.5, 2**20
 CPU = torch.device("cpu")
 SHAPES = ((384, 12, 6, "gelu"), (312, 12, 2, "gelu"), (128, 2, 3, "gelu_new"))  # hidden_size, heads, layers, activation
 VOCABULARY = 30_522
+FORMATS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+LONG, FEW = 8, 8  # a long text's windows; tokens of a timed model whose weights are meant
 
 Case = tuple[str, int, Callable[[], object]]
 
@@ -59,10 +72,33 @@ def cases(lengths: tuple[int, ...]) -> Iterator[Case]:
         for m in (8, 64, n):
             settings = AttentionSettings("nystrom", m)
             yield f"maps n={n} m={m}", maps_bytes(n, m), partial(attention_maps, read[0], 0, settings)
+        for m in (8, 64, 256, 1024):
+            long, settings = LONG * n, AttentionSettings("nystrom", m)
+            call = partial(errors_of_length, model, ids, long, settings)
+            yield f"long text h={hidden} n={long} m={m}", lengths_bytes(config, long, m), call
     for masks in (7, 130):
         scores, config = torch.randn(masks, 64), NystromformerConfig(vocab_size=VOCABULARY)
         weight = torch.randn(VOCABULARY, 64)
         yield f"masks {masks}", masks_bytes(config, masks), partial(mask_scores, scores, weight)
+
+    for (hidden, heads, layers, _), (name, dtype) in itertools.product(SHAPES, FORMATS.items()):
+        work = Workload(heads=heads, head_dim=hidden // heads, num_layers=layers, dtype=dtype)
+        for backward in (False, True):
+            estimate = timed_model_bytes(hidden, layers, FEW, backward=backward, itemsize=dtype.itemsize)
+            call = partial(make_and_run, dataclasses.replace(work, backward=backward))
+            yield f"timed model h={hidden} {name} {'backward' if backward else 'forward'}", estimate, call
+
+
+def errors_of_length(model: NystromformerModel, ids: torch.Tensor, n: int, settings: AttentionSettings) -> list:
+    """What a point of the long texts holds: q, k, v read window by window, then the errors, block of rows by block."""
+    read = repeated_inputs(model, ids, 0, n, window=ids.shape[1])
+    return list(error_against_length(read, 0, [n], settings, tokens_per_landmark=n / settings.num_landmarks))
+
+
+@torch.inference_mode(False)
+def make_and_run(work: Workload) -> object:
+    """A timed model, run on so few tokens that what it holds beside its weights and their gradients is little."""
+    return METHODS["landmarks"].prepare(work, FEW)()
 
 
 def mask_scores(hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

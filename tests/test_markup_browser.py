@@ -4,12 +4,14 @@ import time
 from itertools import product
 from urllib.parse import quote
 
+import gradio as gr
 import pytest
 from browser import Watch, new_page
 
 from nystrom_demo.checkpoints import Library, load_bundled
 from nystrom_demo.serving.launching import start
 from nystrom_demo.serving.settings import Settings
+from nystrom_demo.serving.validation import Refusal
 from nystrom_demo.ui.app import LOOK, build_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -133,4 +135,27 @@ def test_a_checkpoint_named_by_markup_is_refused_as_text(chromium, demo):
         settle(page, demo)
         assert made_of_markup(page) == []
     page.context.close()
+    assert watch.external == []
+
+
+def test_a_refusal_that_quotes_markup_is_drawn_as_text(chromium):
+    def refuse(text: str) -> str:
+        raise Refusal(f"text must be plain, got {text}.")
+
+    with gr.Blocks() as demo:
+        text, shown = gr.Textbox(" ".join(MARKUP), elem_id="text"), gr.Textbox()
+        gr.Button("Go", elem_id="go").click(refuse, text, shown, api_visibility="private")
+    _, readiness = start(demo, Settings(), ready_check=lambda: None)
+    watch = Watch(demo.local_url)
+    page = chromium.new_page()
+    watch.follow(page)
+    page.goto(demo.local_url)
+    page.click("#go")
+    toast = page.get_by_test_id("toast-text")
+    toast.wait_for()
+    assert toast.inner_text().startswith(f"text must be plain, got {MARKUP[0]} {MARKUP[1]}")
+    assert made_of_markup(page) == []
+    page.close()
+    readiness.stop()
+    demo.close(verbose=False)
     assert watch.external == []

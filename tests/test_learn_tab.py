@@ -95,6 +95,10 @@ def test_any_step_asked_for_is_one_of_the_tour(asked, index):
     assert go(gr.EventData(None, {"step": asked})) == index
 
 
+def test_an_event_that_names_no_step_opens_the_first():
+    assert go(gr.EventData(None, {})) == 0
+
+
 def test_symbols_in_running_text_light_what_the_formula_names():
     links = text_payload(5, None)["links"]
     assert links["F"] == {"key": "kernel_1", "role": "kernel_1"}

@@ -14,6 +14,7 @@ from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.serving.admission import admit_maps, admit_reading
 from nystrom_demo.serving.remembering import ANSWERS, about
+from nystrom_demo.serving.validation import check_integer
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, takes_bench
 from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
@@ -112,7 +113,7 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
 
 def take_choice(event: gr.EventData) -> tuple[int, int]:
     """Layer and head that were clicked in the mosaic."""
-    return event.layer, event.head
+    return tuple(check_integer(name, getattr(event, name, None), 0, 10_000) for name in ("layer", "head"))
 
 
 def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:

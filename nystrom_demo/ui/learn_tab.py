@@ -114,7 +114,7 @@ def name_values(*shown: Any) -> str:
 
 def go(event: gr.EventData) -> int:
     """The step that was asked for, within the tour."""
-    return nearest_step(event.step)
+    return nearest_step(getattr(event, "step", None))
 
 
 def nearest_step(index: Any) -> int:

@@ -123,7 +123,7 @@ def _wire_own(refresh: Refresh, inputs: Inputs, board: gr.HTML, checkpoints: Lib
     def clicked(
         text: str, task: str, source: str, device: str, masks: Masks, event: gr.EventData
     ) -> Masks:  # gradio reads this signature
-        return toggle_mask(checkpoints.load(source, task, device), text, masks, event.index)
+        return toggle_mask(checkpoints.load(source, task, device), text, masks, getattr(event, "index", None))
 
     # Behind the gate, since a checkpoint may have to be loaded.
     chosen = [bench.text, bench.task, bench.source, bench.device, inputs.masks]

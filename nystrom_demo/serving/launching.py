@@ -1,5 +1,6 @@
 """From a gr.Blocks to a running server: the settings in one place, and an orderly end."""
 
+import functools
 import importlib.util
 import os
 import signal
@@ -103,7 +104,7 @@ def start(
     gate = Gate(settings.workers)
     limits = Limits(settings.text_chars, settings.text_tokens, request_bytes(settings, device))
     protect_all(demo, Edge(gate, limits, settings.proxy_hops))
-    readiness = Readiness(ready_check, gate)
+    readiness = Readiness(functools.partial(_warm_up, ready_check), gate)
     demo.launch(**{**more, **launch_arguments(demo, settings, readiness)}, prevent_thread_lock=True)
     demo.server.config.timeout_keep_alive = KEEP_ALIVE_SECONDS
     use_pages(demo)
@@ -132,6 +133,12 @@ def launch(demo: gr.Blocks, settings: Settings, *, ready_check: Callable[[], obj
     threading.Timer(GRACE_SECONDS, _exit).start()
     demo.close(verbose=False)
     _exit()
+
+
+def _warm_up(ready_check: Callable[[], object]) -> None:
+    """`ready_check`, and what gradio would import on its event loop at the first event: seconds of that visitor's."""
+    importlib.import_module("matplotlib.backends.backend_agg")
+    ready_check()
 
 
 def _exit() -> None:

@@ -211,9 +211,11 @@ def test_a_head_that_a_smaller_model_lacks_becomes_its_nearest(reader):
     assert head_within(text.shape, 11, 11) == (1, 2)
 
 
-@pytest.mark.parametrize("layer", [-3, None, 0.5, "0"])
-def test_a_head_that_no_model_has_is_refused_in_a_sentence(reader, layer):
-    message = show_tab(reader, bench(), layer, 0)[2]["message"]
+@pytest.mark.parametrize("layer", [-3, None, 0.5, "0", 2**70])
+def test_a_head_that_no_model_has_is_refused_in_a_sentence_and_not_sent_back(reader, layer):
+    *chosen, viewer, _code, _mosaic = show_tab(reader, bench(), layer, 0)
+    assert chosen == [gr.skip(), gr.skip()]
+    message = viewer["message"]
     assert message.startswith("layer must be a whole number from 0 to 10000, got ")
     assert show_mosaic(reader, bench(), layer, 0) is None
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+import gradio as gr
 import numpy as np
 import pandas as pd
 import pytest
@@ -174,3 +175,10 @@ def test_past_its_bound_a_figure_says_why_it_is_not_there(tiny_checkpoints, monk
 def test_an_unknown_measure_is_named(tiny_checkpoints):
     with pytest.raises(ValueError, match="error must be one of frobenius, spectral, output, got 'max'"):
         last_shown(tiny_checkpoints, bench(), "max")
+
+
+@pytest.mark.parametrize("head", [-1, "x", 2**70])
+def test_a_head_that_no_model_has_is_refused_and_not_sent_back(tiny_checkpoints, head):
+    *chosen, heads, lead = error_tab.show(TextReader(tiny_checkpoints), bench(), 0, head, "frobenius")
+    assert chosen == [gr.skip(), gr.skip()] and heads is None
+    assert "head must be a whole number from 0 to 10000" in lead

@@ -122,7 +122,7 @@ def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> 
     try:
         return ANSWERS.recall(asked, lambda: _compute_tab(reader, values, layer, head))
     except ValueError as error:
-        return layer, head, {"message": str(error)}, "", None
+        return gr.skip(), gr.skip(), {"message": str(error)}, "", None
 
 
 def _compute_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:

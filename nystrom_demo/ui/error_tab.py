@@ -117,7 +117,7 @@ def show(reader: TextReader, values: BenchValues, layer: int, head: int, measure
     try:
         return ANSWERS.recall(asked, lambda: _place_heads(reader, values, layer, head))
     except ValueError as error:  # a text too long to be shown whole; its sentence says so
-        return layer, head, None, message(str(error))
+        return gr.skip(), gr.skip(), None, message(str(error))
 
 
 def _place_heads(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:

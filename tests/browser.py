@@ -1,7 +1,10 @@
 """The whole app in a real Chromium: fixtures that conftest.py takes up, and a watch on what a page must not do."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -32,18 +35,34 @@ class Watch:
         dialog.dismiss()
 
 
+@contextmanager
+def serving(demo, settings=None, ready_check: Callable[[], object] = lambda: None, **look) -> Iterator[Any]:
+    """The demo while it serves; on leaving, its watch is stopped and what it still computes has ended.
+
+    A thread that computes while the interpreter ends aborts the process.
+    """
+    from nystrom_demo.serving.launching import start
+    from nystrom_demo.serving.settings import Settings
+
+    gate, readiness = start(demo, settings or Settings(), ready_check=ready_check, **look)
+    try:
+        yield demo
+    finally:
+        readiness.stop()
+        demo.close(verbose=False)
+        while gate.running or gate.waiting():
+            time.sleep(0.05)
+
+
 @pytest.fixture(scope="session")
 def app_url(tiny_checkpoints) -> Iterator[str]:
     """Address of the whole app on the tiny checkpoints, behind the guard that app.py launches it with."""
-    from nystrom_demo.serving.launching import start
-    from nystrom_demo.serving.settings import Settings
     from nystrom_demo.tasks import classify
     from nystrom_demo.ui.app import LOOK, build_app
 
-    demo = build_app(tiny_checkpoints)
-    start(demo, Settings(), ready_check=lambda: classify(tiny_checkpoints["sequence-classification"], "x"), **LOOK)
-    yield demo.local_url
-    demo.close(verbose=False)
+    checkpoint = tiny_checkpoints["sequence-classification"]
+    with serving(build_app(tiny_checkpoints), ready_check=lambda: classify(checkpoint, "x"), **LOOK) as demo:
+        yield demo.local_url
 
 
 def new_page(chromium, url: str, watch: Watch, query: str = "", viewport: dict = WIDE, theme: str = "light"):

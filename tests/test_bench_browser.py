@@ -11,12 +11,10 @@ from urllib.parse import quote
 
 import gradio as gr
 import pytest
-from browser import PHONE, TIMEOUT_MS, WIDE, Watch
+from browser import PHONE, TIMEOUT_MS, WIDE, Watch, serving
 from playwright.sync_api import expect
 
 from nystrom_demo.checkpoints import Library
-from nystrom_demo.serving.launching import start
-from nystrom_demo.serving.settings import Settings
 from nystrom_demo.tasks import classify
 from nystrom_demo.ui import app
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
@@ -62,17 +60,16 @@ def counting_tab(tab: app.Tab, calls: list[str]) -> app.Tab:
 
 
 @contextmanager
-def serving(library: Library, chromium) -> Iterator[Served]:
+def counting(library: Library, chromium) -> Iterator[Served]:
     calls: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "TABS", tuple(counting_tab(tab, calls) for tab in app.TABS))
         demo = app.build_app(library)
-    start(demo, Settings(), ready_check=lambda: classify(library["sequence-classification"], "x"), **app.LOOK)
-    served = Served(demo.local_url, calls, chromium)
-    yield served
-    for context in served.contexts:
-        context.close()
-    demo.close(verbose=False)
+    with serving(demo, ready_check=lambda: classify(library["sequence-classification"], "x"), **app.LOOK):
+        served = Served(demo.local_url, calls, chromium)
+        yield served
+        for context in served.contexts:
+            context.close()
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +85,7 @@ def library(tiny_checkpoints, tmp_path_factory) -> Library:
 
 @pytest.fixture(scope="module")
 def served(library, chromium) -> Iterator[Served]:
-    with serving(library, chromium) as served:
+    with counting(library, chromium) as served:
         yield served
 
 
@@ -183,7 +180,7 @@ def test_a_link_restores_the_open_tab_too_in_a_fresh_browser_and_after_a_restart
     page.click("#share-copy")
     page.wait_for_function("document.querySelector('#share-link input, #share-link textarea')?.value.includes('m=3')")
     copied = page.input_value("#share-link input, #share-link textarea")
-    with serving(Library(library.boxes, root=library.root), chromium) as restarted:
+    with counting(Library(library.boxes, root=library.root), chromium) as restarted:
         again = restarted.open("?" + copied.partition("?")[2])
         assert shown(again, "learn", "A good film.") == RESTORED
         other = restarted.open(LINK.replace("learn", "error"))

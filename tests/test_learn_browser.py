@@ -2,14 +2,13 @@
 
 import json
 import re
-import socket
 from pathlib import Path
 
 import pytest
-from browser import PHONE, WIDE
+from browser import PHONE, WIDE, serving
 
+from nystrom_demo.benchmark.visitor import free_port
 from nystrom_demo.lessons import load_lessons
-from nystrom_demo.serving.launching import start
 from nystrom_demo.serving.settings import Settings
 from nystrom_demo.ui.app import LOOK, build_app
 from nystrom_demo.ui.examples import load_examples
@@ -116,13 +115,7 @@ def test_a_result_is_not_spoken_before_the_prediction(open_page):
 
 
 def test_predictions_and_links_outlive_a_restart_of_the_server(chromium, tiny_checkpoints):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-
-    def serve():
-        demo = build_app(tiny_checkpoints)
-        start(demo, Settings(port=port), ready_check=lambda: None, **LOOK)
-        return demo
+    settings = Settings(port=free_port())
 
     def show(link: str) -> None:
         page.goto(link)
@@ -130,18 +123,16 @@ def test_predictions_and_links_outlive_a_restart_of_the_server(chromium, tiny_ch
 
     context = chromium.new_context()
     page = context.new_page()
-    demo = serve()
-    link = f"{demo.local_url}?step=6&m=7&text=A%20great%20film."
-    show(link)
-    page.click("#learn-text .learn-options button[data-option='far']")
-    demo.close(verbose=False)
-    demo = serve()
-    show(link)
-    assert "1 predictions" in page.inner_text(".learn-progress")
-    assert page.get_attribute("#learn-text [data-option='far']", "aria-pressed") == "true"
-    assert page.input_value("#bench-text textarea") == "A great film."
-    context.close()
-    demo.close(verbose=False)
+    with serving(build_app(tiny_checkpoints), settings, **LOOK) as demo:
+        link = f"{demo.local_url}?step=6&m=7&text=A%20great%20film."
+        show(link)
+        page.click("#learn-text .learn-options button[data-option='far']")
+    with serving(build_app(tiny_checkpoints), settings, **LOOK):
+        show(link)
+        assert "1 predictions" in page.inner_text(".learn-progress")
+        assert page.get_attribute("#learn-text [data-option='far']", "aria-pressed") == "true"
+        assert page.input_value("#bench-text textarea") == "A great film."
+        context.close()
 
 
 def test_controls_change_the_picture(open_page):

@@ -1,16 +1,13 @@
 """Two hundred strings of markup in every place where the page shows text, in a real Chromium: none becomes markup."""
 
-import time
 from itertools import product
 from urllib.parse import quote
 
 import gradio as gr
 import pytest
-from browser import Watch, new_page
+from browser import Watch, new_page, serving
 
 from nystrom_demo.checkpoints import Library, load_bundled
-from nystrom_demo.serving.launching import start
-from nystrom_demo.serving.settings import Settings
 from nystrom_demo.serving.validation import Refusal
 from nystrom_demo.ui.app import LOOK, build_app
 
@@ -63,13 +60,8 @@ def demo(tiny_box, tmp_path_factory):
     for name in (payload for payload in PAYLOADS if "/" not in payload):
         (root / name).mkdir()
         (root / name / "config.json").write_text(f'{{"model_type": "{name}"}}'.replace("\\", ""))
-    demo = build_app(Library(boxes, root=root, hub=True))
-    gate, readiness = start(demo, Settings(), ready_check=lambda: None, **LOOK)
-    yield demo
-    readiness.stop()
-    while gate.running or gate.waiting():  # a sweep's last step, which must not outlive the process that runs it
-        time.sleep(0.05)
-    demo.close(verbose=False)
+    with serving(build_app(Library(boxes, root=root, hub=True)), **LOOK) as demo:
+        yield demo
 
 
 def settle(page, demo) -> None:
@@ -145,17 +137,15 @@ def test_a_refusal_that_quotes_markup_is_drawn_as_text(chromium):
     with gr.Blocks() as demo:
         text, shown = gr.Textbox(" ".join(MARKUP), elem_id="text"), gr.Textbox()
         gr.Button("Go", elem_id="go").click(refuse, text, shown, api_visibility="private")
-    _, readiness = start(demo, Settings(), ready_check=lambda: None)
-    watch = Watch(demo.local_url)
-    page = chromium.new_page()
-    watch.follow(page)
-    page.goto(demo.local_url)
-    page.click("#go")
-    toast = page.get_by_test_id("toast-text")
-    toast.wait_for()
-    assert toast.inner_text().startswith(f"text must be plain, got {MARKUP[0]} {MARKUP[1]}")
-    assert made_of_markup(page) == []
-    page.close()
-    readiness.stop()
-    demo.close(verbose=False)
+    with serving(demo):
+        watch = Watch(demo.local_url)
+        page = chromium.new_page()
+        watch.follow(page)
+        page.goto(demo.local_url)
+        page.click("#go")
+        toast = page.get_by_test_id("toast-text")
+        toast.wait_for()
+        assert toast.inner_text().startswith(f"text must be plain, got {MARKUP[0]} {MARKUP[1]}")
+        assert made_of_markup(page) == []
+        page.close()
     assert watch.external == []

@@ -5,6 +5,7 @@ import importlib.util
 from ast import literal_eval
 
 import pytest
+from browser import serving
 
 from nystrom_demo import tasks
 from nystrom_demo.serving.launching import start
@@ -27,11 +28,8 @@ def test_without_the_package_the_server_does_not_start_and_says_what_it_lacks():
 
 @pytest.fixture(scope="module")
 def url(tiny_checkpoints):
-    demo = build_app(tiny_checkpoints)
-    _, readiness = start(demo, Settings(mcp=True), ready_check=lambda: None)
-    yield demo.local_url.rstrip("/")
-    readiness.stop()
-    demo.close(verbose=False)
+    with serving(build_app(tiny_checkpoints), Settings(mcp=True)) as demo:
+        yield demo.local_url.rstrip("/")
 
 
 def ask(url, work):

@@ -193,18 +193,31 @@ def nystrom_attention(
     else:
         mask = _over_keys(key_padding_mask)
         gathered = F.scaled_dot_product_attention(q_landmarks, k, v, attn_mask=mask, scale=scale)
-    with torch.autocast(q.device.type, enabled=False):  # the inverse has large entries of both signs
-        values = (kernel_2_inv @ gathered.to(kernel_2_inv.dtype)).to(gathered.dtype)
-    if key_padding_mask is not None:
-        # A row of few tokens: its landmarks are its tokens, so their values are v and kernel_1 is S.
-        own_values = _first_tokens(v, num_landmarks, key_padding_mask)
-        exact = (key_padding_mask.sum(-1) <= num_landmarks)[:, None, None, None]
-        values = torch.where(exact, own_values.to(values.dtype), values)
+    values = _landmark_values(kernel_2_inv, gathered, v, num_landmarks, key_padding_mask)
     # kernel_1 · values: what each token reads from the landmarks
     if in_blocks:
         return read(q, k_landmarks, values, valid, scale, v, conv_weight, key_padding_mask)
     context = F.scaled_dot_product_attention(q, k_landmarks, values, attn_mask=_over_keys(valid), scale=scale)
     return _add_convolution(context, v, conv_weight, key_padding_mask)
+
+
+def _landmark_values(
+    kernel_2_inv: torch.Tensor,
+    gathered: torch.Tensor,
+    v: torch.Tensor,
+    num_landmarks: int,
+    key_padding_mask: torch.Tensor | None,
+) -> torch.Tensor:
+    """kernel_2⁺ · gathered, what the tokens read; in a row of few tokens, whose landmarks they are and whose kernel_1
+    is S, their own v.
+    """
+    with torch.autocast(v.device.type, enabled=False):  # the inverse has large entries of both signs
+        values = (kernel_2_inv @ gathered.to(kernel_2_inv.dtype)).to(gathered.dtype)
+    if key_padding_mask is None:
+        return values
+    own_values = _first_tokens(v, num_landmarks, key_padding_mask)
+    exact = (key_padding_mask.sum(-1) <= num_landmarks)[:, None, None, None]
+    return torch.where(exact, own_values.to(values.dtype), values)
 
 
 def _add_convolution(

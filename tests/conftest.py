@@ -1,12 +1,12 @@
 """Fixtures that several test modules share."""
 
 import os
-import shutil
 
 import pytest
 from browser import app_url, open_page  # noqa: F401  (fixtures)
 from tiny_box import make_tiny_box
 
+from nystrom_demo.benchmark.pages import chromium_path
 from nystrom_demo.checkpoints import Library, load_bundled
 from nystrom_demo.serving.remembering import ANSWERS
 
@@ -37,7 +37,7 @@ def tiny_checkpoints(tiny_box) -> Library:
 @pytest.fixture(scope="session")
 def chromium():
     """A real Chromium, driven by Playwright. Where there is none, tests skip on a laptop and fail where CI is set."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    path = chromium_path()
     if path is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("Browser tests need chromium on the path.")
     from playwright.sync_api import sync_playwright  # here, so that other tests do without it

@@ -4,10 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_serving_http import free_port
 
 sys.path.append(str(Path(__file__).parent / "load"))
-from serving_process import start_app
+from serving_process import free_port, start_app
 
 pytestmark = pytest.mark.browser
 

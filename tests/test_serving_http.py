@@ -1,7 +1,6 @@
 """What the running server lets in and what its answers say, over real HTTP, around the small app."""
 
 import json
-import socket
 import threading
 import time
 
@@ -11,17 +10,12 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from small_app import build_app
 
+from nystrom_demo.benchmark.visitor import free_port
 from nystrom_demo.serving.launching import start
 from nystrom_demo.serving.log import logger
 from nystrom_demo.serving.settings import Settings
 
 API = "/gradio_api"
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Server:

@@ -9,7 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 from gradio_client import Client
-from test_serving_http import API, Server, free_port
+from test_serving_http import API, Server
+
+from nystrom_demo.benchmark.visitor import free_port
 
 NGINX = shutil.which("nginx") or ("/usr/sbin/nginx" if Path("/usr/sbin/nginx").exists() else None)
 ADDRESSES = [f"127.0.0.{last}" for last in range(1, 12)]

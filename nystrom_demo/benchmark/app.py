@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from nystrom_demo.benchmark import pages
 from nystrom_demo.benchmark.compare import Ratio, ratio
-from nystrom_demo.benchmark.report import markdown_table, milliseconds, spread
+from nystrom_demo.benchmark.report import extremes, markdown_table, spread
 from nystrom_demo.benchmark.sweep import Measurement, to_frame
 from nystrom_demo.benchmark.visitor import Answer, Server, Visitor, free_port, this_app
 from nystrom_demo.checkpoints import Checkpoint, load_bundled
@@ -244,7 +244,7 @@ def frame_of(points: Sequence[Point]) -> pd.DataFrame:
 
 def describe(points: Sequence[Point]) -> str:
     """Every point in a table, then what they mean in ratios."""
-    rows = [[p.what, f"{p.n:,}" if p.n else "", _seconds(p), f"{p.num_bytes / 1e3:,.0f}"] for p in points]
+    rows = [[p.what, f"{p.n:,}" if p.n else "", extremes(p.measurement), f"{p.num_bytes / 1e3:,.0f}"] for p in points]
     table = markdown_table(["what", "n", "median (extremes)", "kB"], rows)
     by = {(point.what, point.n): point for point in points}
     lines = [f"The first request takes {_times(by, FIRST, TENTH)} of the tenth."]
@@ -259,11 +259,6 @@ def describe(points: Sequence[Point]) -> str:
     else:
         lines.append("The page was not weighed, which needs playwright and a chromium on the path.")
     return "\n\n".join([table, *lines])
-
-
-def _seconds(point: Point) -> str:
-    measured = point.measurement
-    return f"{milliseconds(measured.median)} ({milliseconds(measured.best)} to {milliseconds(max(measured.seconds))})"
 
 
 def _times(by: dict[tuple[str, int], Point], slower: str, faster: str) -> str:

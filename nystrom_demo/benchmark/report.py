@@ -47,6 +47,11 @@ def milliseconds(seconds: float) -> str:
     return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
 
 
+def extremes(point: Measurement) -> str:
+    """The median time, and the shortest and longest."""
+    return f"{milliseconds(point.median)} ({milliseconds(point.best)} to {milliseconds(max(point.seconds))})"
+
+
 def spread(measured: Ratio) -> str:
     return f"{measured.median:.3g}× ({measured.low:.3g} to {measured.high:.3g})"
 

@@ -9,7 +9,7 @@ from nystrom_demo.benchmark import app as visit
 from nystrom_demo.benchmark import methods as the
 from nystrom_demo.benchmark.commands import ALL_HEADS, BLOCKED, FORWARD, OURS
 from nystrom_demo.benchmark.compare import ratio
-from nystrom_demo.benchmark.report import growth, milliseconds, spread
+from nystrom_demo.benchmark.report import extremes, growth, spread
 from nystrom_demo.benchmark.sweep import Measurement, law_of
 from nystrom_demo.checkpoints.loading import TASKS
 
@@ -193,10 +193,7 @@ def _memory_ratio(theirs: Measurement, ours: Measurement, where: str) -> Finding
 
 
 def _duration(point: Measurement | None) -> Finding | None:
-    if point is None:
-        return None
-    extremes = f"{milliseconds(point.best)} to {milliseconds(max(point.seconds))}"
-    return Finding(point.median, f"{milliseconds(point.median)} ({extremes})")
+    return None if point is None else Finding(point.median, extremes(point))
 
 
 def _times(value: float) -> str:

@@ -118,8 +118,8 @@ def take_choice(event: gr.EventData) -> tuple[int, int]:
 
 def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
     """(layer, head, viewer, code, mosaic): the chosen head at once, the mosaic still to be computed."""
-    asked = about(values.checkpoint(reader.checkpoints).model, "maps", values, layer, head)
     try:
+        asked = about(values.checkpoint(reader.checkpoints).model, "maps", values, layer, head)
         return ANSWERS.recall(asked, lambda: _compute_tab(reader, values, layer, head))
     except ValueError as error:
         return gr.skip(), gr.skip(), {"message": str(error)}, "", None
@@ -142,8 +142,8 @@ def show_head(reader: TextReader, values: BenchValues, layer: int, head: int) ->
 
 def show_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any] | None:
     """The mosaic's value: the errors of all layers and heads."""
-    asked = about(values.checkpoint(reader.checkpoints).model, "mosaic", values, layer, head)
     try:
+        asked = about(values.checkpoint(reader.checkpoints).model, "mosaic", values, layer, head)
         return ANSWERS.recall(asked, lambda: _compute_mosaic(reader, values, layer, head))
     except ValueError:  # the viewer says why
         return None

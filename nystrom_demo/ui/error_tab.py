@@ -113,8 +113,8 @@ def _build_slots() -> list[Slot]:
 
 def show(reader: TextReader, values: BenchValues, layer: int, head: int, measure: str) -> tuple[Any, ...]:
     """(layer, head, mosaic, lead): the mosaic still to be computed, or why there is none."""
-    asked = about(values.checkpoint(reader.checkpoints).model, "heads", values, layer, head)
     try:
+        asked = about(values.checkpoint(reader.checkpoints).model, "heads", values, layer, head)
         return ANSWERS.recall(asked, lambda: _place_heads(reader, values, layer, head))
     except ValueError as error:  # a text too long to be shown whole; its sentence says so
         return gr.skip(), gr.skip(), None, message(str(error))

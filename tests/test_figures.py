@@ -7,13 +7,26 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 import torch
+from sample_results import (
+    ANSWERS,
+    COSTS,
+    ERRORS,
+    HEADS,
+    LAYERS,
+    LENGTHS,
+    PADDING,
+    RESIDUALS,
+    SPECTRUM,
+    TIMES,
+    some_factors,
+    some_maps,
+)
 
 from nystrom_demo import figures
-from nystrom_demo.analysis import HeadFactors, LengthPoint, Maps
-from nystrom_demo.benchmark import Measurement, to_frame
+from nystrom_demo.analysis import Maps
+from nystrom_demo.benchmark import to_frame
 from nystrom_demo.figures import roles
 from nystrom_demo.figures.scales import (
     difference_limit,
@@ -22,67 +35,8 @@ from nystrom_demo.figures.scales import (
     weight_limits,
     weight_scale,
 )
-from nystrom_demo.figures.style import landmark_axis, plain
+from nystrom_demo.figures.style import plain
 from nystrom_demo.figures.words import duration, memory, number, percent
-
-
-def some_maps(n: int = 5, lowest: float = -0.25) -> Maps:
-    exact = torch.full((n, n), 1 / n)
-    landmark = exact.clone()
-    landmark[1, 2], landmark[3, 0] = lowest, 0.75
-    return Maps(exact, landmark, landmark - exact)
-
-
-def some_factors(n: int = 5, m: int = 2) -> HeadFactors:
-    kernel_1, inverse, kernel_3 = torch.full((n, m), 1 / m), torch.tensor([[3.0, -2], [-2, 3]]), torch.rand(m, n)
-    return HeadFactors(kernel_1, torch.eye(m), inverse, kernel_3, kernel_1 @ inverse, torch.tensor([0, 0, 0, 1, 1]))
-
-
-ERRORS = pd.DataFrame({"num_landmarks": [1, 2, 5], "frobenius": [0.5, 0.25, 0.0], "best_frobenius": [0.4, 0.1, 0.0]})
-HEADS = pd.DataFrame(
-    {"layer": [0, 0, 1, 1], "head": [0, 1, 0, 1], "frobenius": [0.1, 0.2, 0.4, 0.3], "negative": [1, 2, 3, 4]}
-)
-SPECTRUM = pd.DataFrame(
-    {"index": [1, 2, 3], "value": [2.0, 1.0, 0.0], "share": [0.8, 1.0, 1.0], "landmark": [1.5, 0.0, 0.0]}
-)
-RESIDUALS = pd.DataFrame(
-    {
-        "step": [0, 1] * 3,
-        "first_estimate": np.repeat(["largest of the heads", "own norms", "torch.linalg.pinv"], 2),
-        "residual": [0.9, 0.5, 0.8, 0.25, 1e-6, 1e-6],
-    }
-)
-LAYERS = pd.DataFrame({"layer": [0, 1, 2], "accumulated": [0.0, 0.1, 0.3], "local": [0.0, 0.1, 0.25]})
-PADDING = pd.DataFrame({"padding": [0, 8], "naive": [0.2, 0.5], "ours": [0.2, 0.2]})
-TIMES = [
-    Measurement("softmax (SDPA)", 256, (0.001, 0.002, 0.003), 2**20),
-    Measurement("softmax (SDPA)", 512, (0.004, 0.008, 0.012), 2**22),
-    Measurement("softmax (SDPA)", 1024, (0.032,), 2**24, extrapolated=True, note="over the budget"),
-    Measurement("landmarks", 256, (0.004,), 2**20),
-    Measurement("landmarks", 512, (0.008,), 2**21),
-]
-ANSWERS = pd.DataFrame(
-    {
-        "num_landmarks": [0, 1, 2, 8],
-        "answer": ["yes", "no", 'yes, "quoted"', "yes"],
-        "probability": [0.75, 0.5, 0.7, 0.74],
-        "agrees": [True, False, True, True],
-    }
-)
-LENGTHS = [
-    LengthPoint(512, 16, "fixed", 0.25, 0.5, 0.01),
-    LengthPoint(512, 32, "growing", 0.125, 0.25, 0.01),
-    LengthPoint(1024, 16, "fixed", 0.5, 0.75, 0.02),
-    LengthPoint(1024, 64, "growing", 0.0, 0.0, 0.02),
-]
-
-
-@pytest.mark.parametrize(("last", "shown"), [(420, [1, 16, 420]), (512, [1, 16, 256, 512])])
-def test_a_landmark_axis_leaves_out_a_number_too_near_the_next(last, shown):
-    figure = go.Figure()
-    landmark_axis(figure, [1, 16, 256, last])
-    assert list(figure.layout.xaxis.tickvals) == shown
-    assert list(figure.layout.xaxis.ticktext) == [str(m) for m in shown]
 
 
 @cache
@@ -98,6 +52,7 @@ def all_figures() -> dict[str, object]:
         "layers": figures.hidden_state_errors(LAYERS),
         "padding": figures.padding_errors(PADDING),
         "timing": figures.timing(TIMES, until=10**6),
+        "counted_costs": figures.counted_costs(COSTS),
         "answers": figures.answer_curve(ANSWERS, num_tokens=11, chosen=2),
         "lengths": figures.error_against_length(LENGTHS),
     }
@@ -111,6 +66,7 @@ TABLES = {
     "layers": LAYERS,
     "padding": PADDING,
     "timing": to_frame(TIMES),
+    "counted_costs": COSTS,
     "answers": ANSWERS,
     "lengths": pd.DataFrame(LENGTHS),
 }
@@ -234,100 +190,6 @@ class TestScales:
     def test_the_diverging_scale_is_white_at_zero(self):
         assert difference_scale()[4] == (0.5, "#f7f7f7")
         assert difference_limit(np.array([0.5, -2])) == 2 and difference_limit(np.zeros(2)) == 1
-
-
-class TestCurves:
-    def test_errors_and_the_best_of_rank_m_stand_beside_each_other(self):
-        figure = figures.error_against_landmarks(ERRORS, chosen=2)
-        ours, best = figure.data
-        assert list(ours.x) == [1, 2, 5] and list(ours.y)[:2] == [0.5, 0.25] and np.isnan(ours.y[2])
-        assert list(best.y)[:2] == [0.4, 0.1] and best.line.dash == "dash"
-        assert [note.text for note in figure.layout.annotations] == ["m = 5: 0"]
-        assert figure.layout.shapes[0].x0 == 2
-        assert figures.summary_of(figure).startswith("From m = 1 to 5 landmarks the relative Frobenius error goes")
-        assert "from 50 % to 0 %, that of the best matrix of rank m from 40 % to 0 %" in figures.summary_of(figure)
-
-    def test_the_spectrum_shows_both_maps_and_what_m_keeps(self):
-        figure = figures.singular_values(SPECTRUM, num_landmarks=1)
-        exact, landmark = figure.data
-        assert list(exact.y)[:2] == [2.0, 1.0] and landmark.y[0] == 1.5 and np.isnan(landmark.y[1])
-        assert "80 % of the squared Frobenius norm lies in the first 1" in figures.summary_of(figure)
-
-    def test_residuals_have_one_line_a_method(self):
-        figure = figures.pinv_residuals(RESIDUALS, steps=1)
-        assert [trace.name for trace in figure.data] == ["largest of the heads", "own norms", "torch.linalg.pinv"]
-        assert list(figure.data[1].y) == [0.8, 0.25] and figure.layout.shapes[0].x0 == 1
-        assert "After 1 step the" in figures.summary_of(figure) and "0.25 (own norms)" in figures.summary_of(figure)
-
-    def test_hidden_states_and_padding_plot_their_columns(self):
-        line, bars = figures.hidden_state_errors(LAYERS).data
-        assert list(line.y) == [0.0, 0.1, 0.3] and list(bars.x) == [1, 2] and list(bars.y) == [0.1, 0.25]
-        naive, ours = figures.padding_errors(PADDING).data
-        assert list(naive.y) == [0.2, 0.5] and list(ours.y) == [0.2, 0.2]
-
-
-class TestAnswers:
-    def test_the_curve_is_hollow_where_landmarks_answer_otherwise(self):
-        exact, landmark = figures.answer_curve(ANSWERS, num_tokens=11, chosen=2).data
-        assert list(exact.x) == [1, 11] and list(exact.y) == [0.75, 0.75]
-        assert list(landmark.x) == [1, 2, 8] and list(landmark.y) == [0.5, 0.7, 0.74]
-        assert landmark.marker.symbol == ("circle-open", "circle", "circle")
-
-    def test_the_chosen_m_is_marked_and_exact_attention_stands_at_n(self):
-        for chosen, place in ((2, 2), (0, 11)):
-            assert figures.answer_curve(ANSWERS, num_tokens=11, chosen=chosen).layout.shapes[0].x0 == place
-
-    def test_the_sentence_names_the_ends_and_where_the_answer_changes(self):
-        assert figures.summary_of(figures.answer_curve(ANSWERS, num_tokens=1100)) == (
-            "Exact attention gives its answer a probability of 75 %; with 1 landmark it has 50 %, with 8 "
-            "(of 1,100 tokens) 74 %, and they answer otherwise at m = 1."
-        )
-        agreeing = ANSWERS[ANSWERS.agrees]
-        sentence = figures.summary_of(figures.answer_curve(agreeing, num_tokens=11))
-        assert sentence.endswith("they answer the same at each m.")
-        sentence = figures.summary_of(figures.answer_curve(ANSWERS[ANSWERS.num_landmarks < 2], num_tokens=11))
-        assert sentence.endswith("they answer otherwise at each m.")
-
-
-class TestLengths:
-    def test_each_rule_is_a_line_without_its_zeros(self):
-        fixed, growing = figures.error_against_length(LENGTHS).data
-        assert list(fixed.x) == [512, 1024] and list(fixed.y) == [0.25, 0.5] and list(fixed.customdata) == [16, 16]
-        assert list(growing.x) == [512] and growing.line.dash == "dash"
-
-    def test_the_sentence_says_where_each_rule_begins_and_ends(self):
-        assert figures.summary_of(figures.error_against_length(LENGTHS)) == (
-            "With the same m at every n (16 at n = 1,024) the error goes from 25 % at n = 512 to 50 %; with m growing "
-            "as n (64 at n = 1,024) the error goes from 12 % at n = 512 to 0 %."
-        )
-        assert figures.summary_of(figures.error_against_length([])) == "Nothing has been measured yet."
-
-
-class TestTiming:
-    def test_points_have_their_spread_and_laws_are_dotted_to_the_end(self):
-        figure = figures.timing(TIMES, until=4096)
-        points, law, *_ = figure.data
-        assert list(points.x) == [256, 512] and list(points.y) == [0.002, 0.008]
-        assert list(points.error_y.array) == pytest.approx([0.001, 0.004])
-        assert law.line.dash == "dot" and (law.x[0], law.x[-1]) == pytest.approx((256, 4096))
-        assert law.y[-1] == pytest.approx(0.002 * 16**2)  # four times the time at twice the length
-        assert law.name == "softmax (SDPA) ∝ n^2.00"
-
-    def test_the_sentence_names_the_laws_and_where_they_meet(self):
-        sentence = figures.summary_of(figures.timing(TIMES))
-        assert "softmax (SDPA) took 8 ms at n = 512, growing as n^2.00" in sentence
-        assert sentence.endswith("Landmarks cost less from about n = 512 on.")
-
-    def test_memory_is_drawn_in_bytes(self):
-        figure = figures.timing(TIMES, "peak_bytes")
-        assert list(figure.data[0].y) == [2**20, 2**22] and figure.data[0].customdata[0] == "1 MiB"
-
-    def test_an_unknown_quantity_is_named(self):
-        with pytest.raises(ValueError, match='quantity must be "median" or "peak_bytes", got "mean"'):
-            figures.timing(TIMES, "mean")
-
-    def test_no_measurement_makes_an_empty_figure(self):
-        assert figures.summary_of(figures.timing([])) == "Nothing has been measured yet."
 
 
 class TestStatic:

@@ -9,6 +9,7 @@ import torch
 
 from nystrom_demo import iterative_pinv
 from nystrom_demo.analysis import attention_maps, exact_map
+from nystrom_demo.benchmark import HeadCounts
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.figures.roles import ROLES
 from nystrom_demo.lessons import (
@@ -250,7 +251,7 @@ def test_rows_and_columns_are_counted_from_1_and_offsets_from_the_left_end(case)
 
 @pytest.mark.parametrize("m", [1, 5, 16])
 def test_the_counted_costs_are_equal_where_the_lines_cross(m):
-    counted = cost.MultiplyAdds(m, d=8, t=6)
+    counted = HeadCounts(m, d=8, t=6)
     n = counted.crossing
     assert counted.exact(n) == pytest.approx(counted.landmarks(n))
     assert counted.exact(2 * m) < counted.landmarks(2 * m)  # m = n/2 never wins, as the step says

@@ -134,6 +134,12 @@ def test_code_of_a_timing_measures_the_same_points(scope, run):
         assert list(printed) == list(shown)
 
 
+def test_code_of_the_counted_costs_prints_them(run):
+    slots = time_tab.introduce(bench("masked-lm"), 16)[1:]
+    for figure, code in ((slots[0], slots[2]), (slots[3], slots[5])):
+        pd.testing.assert_frame_equal(*(table_in(lines) for lines in (run(code), said_by(figure))))
+
+
 ASKED = Asked(Masks(TEXT, [(0, 3)]), "Who walked?", "What happened?", "she walked\nit rained", True)
 WORDS = {
     "masked-lm": (fill_mask, "masks"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nystrom_demo.benchmark import Measurement, law_of, time_attention, to_frame
+from nystrom_demo.benchmark import HeadCounts, Measurement, law_of, time_attention, to_frame
 from nystrom_demo.figures import csv_of
 from nystrom_demo.serving.limits import Limits, under_limits
 from nystrom_demo.ui import time_tab
@@ -165,5 +165,21 @@ def test_without_a_weighed_call_there_is_no_figure_of_memory():
 
 
 def test_the_introduction_names_device_and_landmarks():
-    assert "over 1 landmark, as set on the bench" in time_tab.introduce(bench(1))
+    assert "over 1 landmark, as set on the bench" in time_tab.introduce(bench(1), 8)[0]
     assert time_tab.landmarks_to_time(bench(5_000)) == time_tab.MAX_LANDMARKS
+
+
+def test_before_any_measurement_costs_are_counted():
+    _, work, sentence, _, store, *_ = time_tab.introduce(bench(3), 8)
+    counts = HeadCounts(3, 8, 6)
+    for figure, ways in (
+        (work, (counts.exact, counts.landmarks)),
+        (store, (counts.exact_weights, counts.landmark_weights)),
+    ):
+        assert [list(line.y) for line in figure.data] == [[way(n) for n in time_tab.COUNTED_LENGTHS] for way in ways]
+    assert f"{counts.exact(2**20):.3g}" in sentence
+
+
+def test_a_head_dimension_out_of_range_is_refused_before_anything_is_counted():
+    with pytest.raises(ValueError, match=r"[Hh]ead dimension .*8.*256.*7"):
+        time_tab.introduce(bench(), 7)

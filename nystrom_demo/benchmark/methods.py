@@ -18,6 +18,7 @@ from nystrom_demo.attention import (
     softmax_attention,
     softmax_attention_map,
 )
+from nystrom_demo.benchmark.counts import HeadCounts
 from nystrom_demo.config import AttentionSettings, NystromformerConfig
 from nystrom_demo.model import NystromformerModel
 
@@ -225,11 +226,9 @@ def _transformers_landmarks_refuse(workload: Workload, n: int) -> str:
 
 def landmark_flops(workload: Workload, n: int) -> int:
     """Floating point operations of landmark attention alone: its two attentions, pseudo-inverse and convolution."""
-    m, d = workload.num_landmarks, workload.head_dim
-    attentions = 2 * 2 * (2 * n * m * d)  # tokens to landmarks and back, two products each
-    pinv = PINV_ITERATIONS * 4 * 2 * m**3 + 2 * m * m * d  # four products a step, and the product with the values
-    convolution = 2 * n * d * (workload.conv_kernel_size or 0)
-    return workload.batch * workload.heads * (attentions + pinv + convolution)
+    counts = HeadCounts(workload.num_landmarks, workload.head_dim, PINV_ITERATIONS)
+    convolution = n * workload.head_dim * (workload.conv_kernel_size or 0)
+    return 2 * workload.batch * workload.heads * (counts.landmarks(n) + convolution)
 
 
 def _matrix_product(workload: Workload, n: int) -> Call:

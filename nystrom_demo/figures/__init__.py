@@ -20,7 +20,7 @@ _HOMES = {
         "pinv_residuals",
         "singular_values",
     ),
-    "growth": ("timing",),
+    "growth": ("counted_costs", "timing"),
     "lengths": ("error_against_length",),
     "matrices": ("attention_maps", "factors", "matrix", "mosaic"),
     "style": ("csv_of", "summary_of"),

@@ -1,8 +1,9 @@
-"""Time or memory against n, log-log, with each method's fitted law dotted."""
+"""What attention costs against n, log-log: measured, with each method's fitted law dotted, and counted by formula."""
 
 import math
 from collections.abc import Sequence
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from nystrom_demo.benchmark import Measurement, PowerLaw, law_of, to_frame
@@ -13,6 +14,7 @@ from nystrom_demo.figures.words import duration, memory
 
 _SYMBOLS = ("circle", "square", "diamond", "x", "triangle-up")
 _TITLES = {"median": "time of one call", "peak_bytes": "peak memory of one call"}
+_COUNTED = {"multiply_adds": "multiply-adds of one head", "weights": "stored weights of one head"}
 
 
 def timing(
@@ -34,12 +36,36 @@ def timing(
         law = law_of(measurements, method, quantity)
         if law is not None:
             figure.add_trace(_law(law, points, end, method, quantity, colour))
-    step = 16 if end > 100_000 else 4  # of the lengths that are powers of two, as many as have room on a phone
-    figure.update_xaxes(title="tokens n", type="log", tick0=math.log10(256), dtick=math.log10(step), tickformat=",")
-    figure.update_xaxes(tickangle=0)
+    _length_axis(figure, end)
     figure.update_yaxes(title=_TITLES[quantity], type="log")
     _unit_ticks(figure, quantity)
     return styled(figure, summaries.timing(measurements, quantity), height=height, table=to_frame(measurements))
+
+
+def counted_costs(costs: pd.DataFrame, quantity: str = "multiply_adds", *, height: int = 420) -> go.Figure:
+    """Exact attention and landmarks by formula (`benchmark.count_costs`): "multiply_adds", or stored "weights"."""
+    if quantity not in _COUNTED:
+        raise ValueError(f'quantity must be "multiply_adds" or "weights", got "{quantity}".')
+    figure = go.Figure()
+    for way, role, dash in (("exact", "exact", "solid"), ("landmarks", "landmark", "dash")):
+        label = ROLES[role].label
+        figure.add_scatter(
+            x=costs.n,
+            y=costs[f"{quantity}_{way}"],
+            mode="lines",
+            line={"color": ROLES[role].colour, "width": 2, "dash": dash},
+            name=label,
+            hovertemplate=f"{label}, n = %{{x:,}}: %{{y:,}}<extra></extra>",
+        )
+    _length_axis(figure, max(costs.n))
+    figure.update_yaxes(title=_COUNTED[quantity], type="log", dtick=3, exponentformat="power")
+    return styled(figure, summaries.counted_costs(costs, quantity), height=height, table=costs)
+
+
+def _length_axis(figure: go.Figure, longest: float) -> None:
+    step = 16 if longest > 100_000 else 4  # of the lengths that are powers of two, as many as have room on a phone
+    figure.update_xaxes(title="tokens n", type="log", tick0=math.log10(256), dtick=math.log10(step), tickformat=",")
+    figure.update_xaxes(tickangle=0)
 
 
 def _points(points: Sequence[Measurement], method: str, quantity: str, colour: str, symbol: str) -> go.Scatter:

@@ -109,6 +109,20 @@ def padding_errors(errors: pd.DataFrame) -> str:
     )
 
 
+def counted_costs(costs: pd.DataFrame, quantity: str) -> str:
+    """From which of the lengths on landmarks cost less, and how many times less at the last."""
+    what = {"multiply_adds": "multiply-adds", "weights": "stored weights"}[quantity]
+    exact, landmark = costs[f"{quantity}_exact"], costs[f"{quantity}_landmarks"]
+    less = costs.n[landmark < exact]
+    if less.empty:
+        return f"By count landmarks need no fewer {what} up to n = {costs.n.iloc[-1]:,}."
+    ratio = exact.iloc[-1] / landmark.iloc[-1]
+    return (
+        f"By count landmarks need fewer {what} from n = {less.iloc[0]:,} on; at n = {costs.n.iloc[-1]:,} exact "
+        f"attention needs {exact.iloc[-1]:.3g}, landmarks {landmark.iloc[-1]:.3g}, {ratio:,.0f} times fewer."
+    )
+
+
 def timing(measurements: Sequence[Measurement], quantity: str = "median") -> str:
     """The largest measured length, what each method took there, its growth, and where landmarks overtake exact."""
     said = []

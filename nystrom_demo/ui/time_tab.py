@@ -1,4 +1,7 @@
-"""Time: what exact and landmark attention cost on this device as the text grows, measured point by point."""
+"""Time: what exact and landmark attention cost as the text grows: counted at once, measured here when asked.
+
+Measured points are drawn one by one as they come.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -8,17 +11,17 @@ from typing import Any, NamedTuple
 import gradio as gr
 import torch
 
-from nystrom_demo.benchmark import METHODS, Measurement, law_of, time_attention
+from nystrom_demo.benchmark import METHODS, Measurement, count_costs, law_of, time_attention
 from nystrom_demo.benchmark.sweep import DEFAULT_METHODS
 from nystrom_demo.checkpoints import Library
-from nystrom_demo.figures.growth import timing
+from nystrom_demo.figures.growth import counted_costs, timing
 from nystrom_demo.figures.summaries import EXACT_METHOD, LANDMARK_METHOD, meeting
 from nystrom_demo.figures.words import duration, memory
 from nystrom_demo.serving.admission import admit_timed_model, timed_call_bytes
 from nystrom_demo.serving.validation import check_choice, check_integer, check_list, check_number
-from nystrom_demo.snippets.times import for_times
+from nystrom_demo.snippets.times import for_counts, for_times
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, takes_bench
-from nystrom_demo.ui.events import AT_ONCE, ONCE
+from nystrom_demo.ui.events import AT_ONCE, LAST, ONCE
 from nystrom_demo.ui.takeaway import emptied, figure_slot, filled, note
 
 LENGTHS = tuple(2**power for power in range(8, 18))
@@ -28,6 +31,7 @@ SECONDS_BETWEEN_DRAWINGS = 0.7
 SCOPES = (("attention alone", "attention"), ("a whole model", "model"))
 PASSES = (("forward", "forward"), ("forward and backward", "backward"))
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+COUNTED_LENGTHS = tuple(2**power for power in range(4, 21))
 BY_LAW = "In italics, with ≈: not measured but read from the fitted law."
 
 
@@ -70,6 +74,7 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
         list(DEFAULT_METHODS), value=list(DEFAULT_METHODS), label="Ways to attend", elem_id="time-methods"
     )
     inputs = [methods, *_build_fields()]
+    head_dim = inputs[Workbench._fields.index("head_dim")]
     with gr.Row(elem_classes="controls"):
         start = gr.Button("Measure", elem_id="time-start", scale=0, min_width=140)
         stop = gr.Button("Stop", elem_id="time-stop", scale=0, min_width=90, visible=False)
@@ -79,6 +84,9 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
         clock = figure_slot("Time of one call against n", "time-clock", "dotted: by the fitted law")
         gauge = figure_slot("Peak memory of one call against n", "time-memory", "dotted: by the fitted law")
     table = gr.HTML(elem_id="time-table")
+    with gr.Row(elem_classes="figures"):
+        work = figure_slot("Multiply-adds of one head against n", "time-multiply-adds", "counted, not measured")
+        store = figure_slot("Weights one head stores against n", "time-weights", "counted, not measured")
 
     running = start.click(
         takes_bench(measure),
@@ -87,7 +95,9 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
         **ONCE,
     )
     stop.click(stopped, None, [progress, start, stop], cancels=[running], **ONCE, **AT_ONCE)
-    return Refresh(takes_bench(introduce), bench.inputs, [lead])
+    counted = [*bench.inputs, head_dim]
+    head_dim.change(takes_bench(introduce), counted, [lead, *work, *store], **LAST)
+    return Refresh(takes_bench(introduce), counted, [lead, *work, *store], busy=lead)
 
 
 def _build_fields() -> list[gr.components.Component]:
@@ -109,14 +119,21 @@ def _build_fields() -> list[gr.components.Component]:
     return [longest, scope, passes, heads, head_dim, batch, layers, dtype, repeats, budget]
 
 
-def introduce(values: BenchValues) -> str:
-    """What a measurement would be about."""
-    m = landmarks_to_time(values)
-    return (
+def introduce(values: BenchValues, head_dim: int) -> tuple[Any, ...]:
+    """What a measurement would be about, and the slots of what is known without one: multiply-adds and weights."""
+    m, head_dim = landmarks_to_time(values), check_integer("head dimension", head_dim, 8, 256)
+    lead = (
         f'<p class="prose-line">The same attention at growing n, on {escape(device_name(values.device))}: exact, and '
         f"over {m:,} landmark{'s' if m > 1 else ''}, as set on the bench. A way that would exceed the seconds a point "
         "stops there, and its law goes on dotted.</p>"
     )
+    costs = count_costs(COUNTED_LENGTHS, m, head_dim=head_dim, pinv_iterations=values.pinv_iterations)
+
+    def slot(quantity: str) -> tuple[Any, ...]:
+        code = for_counts(COUNTED_LENGTHS, m, head_dim, values.pinv_iterations, quantity)
+        return filled(counted_costs(costs, quantity), code)
+
+    return lead, *slot("multiply_adds"), *slot("weights")
 
 
 def landmarks_to_time(values: BenchValues) -> int:

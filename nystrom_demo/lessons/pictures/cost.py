@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nystrom_demo.benchmark import Measurement, time_attention
+from nystrom_demo.benchmark import HeadCounts, Measurement, time_attention
 from nystrom_demo.lessons.case import Case
 from nystrom_demo.lessons.scene import Chart, Curve, Reading, Scene, count
 
@@ -27,34 +27,9 @@ TIMED = {
 }
 
 
-@dataclass(frozen=True)
-class MultiplyAdds:
-    """The multiply-adds of one head of width d with m landmarks and t steps of the pseudo-inverse, on n tokens."""
-
-    m: int
-    d: int
-    t: int
-
-    def exact(self, n: int) -> int:
-        return 2 * n * n * self.d
-
-    def landmarks(self, n: int) -> int:
-        return 4 * n * self.m * self.d + 2 * self.m * self.m * self.d + self.pseudo_inverse
-
-    @property
-    def pseudo_inverse(self) -> int:
-        return 4 * self.t * self.m**3
-
-    @property
-    def crossing(self) -> float:
-        """The n at which both are equal: the positive root of 2 d n² − 4 m d n − (2 m² d + 4 t m³)."""
-        linear, constant = 4 * self.m * self.d, self.landmarks(0)
-        return (linear + (linear**2 + 8 * self.d * constant) ** 0.5) / (4 * self.d)
-
-
 def cost(case: Case) -> Scene:
     """Multiply-adds of one head by formula, and time and peak memory of the layer's attention as measured here."""
-    n, counted = case.n, MultiplyAdds(case.m, case.q.shape[1], case.settings.pinv_iterations)
+    n, counted = case.n, HeadCounts(case.m, case.q.shape[1], case.settings.pinv_iterations)
     points = _measure(case)
     exact_ms, landmark_ms = (_milliseconds(points, method, n) for method in ("softmax (SDPA)", "landmarks"))
     readings = (
@@ -83,7 +58,7 @@ def cost(case: Case) -> Scene:
     return case.scene(((_counts_chart(counted, n),), measured), readings, summary, outcome, facts)
 
 
-def _counts_chart(counted: MultiplyAdds, n: int) -> Chart:
+def _counts_chart(counted: HeadCounts, n: int) -> Chart:
     lengths = sorted({*COUNTED_LENGTHS, n})
     curves = (
         Curve("exact", "exact", "exact", [counted.exact(x) for x in lengths]),

@@ -115,8 +115,8 @@ class TestCountedCosts:
     def test_the_sentence_says_from_where_on_landmarks_need_less_and_how_much(self):
         # m = 4, d = 8, six steps: 2 n² 8 against 4 n 4 8 + 2 16 8 + 24 64; at n = 64 65,536 against 9,984
         assert figures.summary_of(figures.counted_costs(COSTS)) == (
-            "By count landmarks need fewer multiply-adds from n = 16 on; at n = 64 exact attention needs 6.55e+04, "
-            "landmarks 9.98e+03, 7 times fewer."
+            "Of the lengths drawn, landmarks need fewer multiply-adds from n = 16 on; at n = 64 exact attention needs "
+            "6.55 × 10⁴, landmarks 9.98 × 10³, 6.56 times fewer."
         )
 
     def test_weights_are_n_squared_against_two_strips_and_the_pseudo_inverse(self):
@@ -125,7 +125,7 @@ class TestCountedCosts:
 
     def test_where_landmarks_never_need_less_the_sentence_says_so(self):
         assert figures.summary_of(figures.counted_costs(COSTS[:1], "weights")) == (
-            "By count landmarks need no fewer stored weights up to n = 4."
+            "Landmarks need no fewer stored weights up to n = 4."
         )
 
     def test_an_unknown_quantity_is_named(self):

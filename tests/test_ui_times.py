@@ -6,6 +6,7 @@ import pytest
 
 from nystrom_demo.benchmark import HeadCounts, Measurement, law_of, time_attention, to_frame
 from nystrom_demo.figures import csv_of
+from nystrom_demo.figures.words import number
 from nystrom_demo.serving.limits import Limits, under_limits
 from nystrom_demo.ui import time_tab
 from nystrom_demo.ui.bench import BenchValues
@@ -177,7 +178,7 @@ def test_before_any_measurement_costs_are_counted():
         (store, (counts.exact_weights, counts.landmark_weights)),
     ):
         assert [list(line.y) for line in figure.data] == [[way(n) for n in time_tab.COUNTED_LENGTHS] for way in ways]
-    assert f"{counts.exact(2**20):.3g}" in sentence
+    assert number(counts.exact(2**20)) in sentence
 
 
 def test_a_head_dimension_out_of_range_is_refused_before_anything_is_counted():

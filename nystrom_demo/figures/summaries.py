@@ -115,11 +115,12 @@ def counted_costs(costs: pd.DataFrame, quantity: str) -> str:
     exact, landmark = costs[f"{quantity}_exact"], costs[f"{quantity}_landmarks"]
     less = costs.n[landmark < exact]
     if less.empty:
-        return f"By count landmarks need no fewer {what} up to n = {costs.n.iloc[-1]:,}."
+        return f"Landmarks need no fewer {what} up to n = {costs.n.iloc[-1]:,}."
     ratio = exact.iloc[-1] / landmark.iloc[-1]
     return (
-        f"By count landmarks need fewer {what} from n = {less.iloc[0]:,} on; at n = {costs.n.iloc[-1]:,} exact "
-        f"attention needs {exact.iloc[-1]:.3g}, landmarks {landmark.iloc[-1]:.3g}, {ratio:,.0f} times fewer."
+        f"Of the lengths drawn, landmarks need fewer {what} from n = {less.iloc[0]:,} on; at n = {costs.n.iloc[-1]:,} "
+        f"exact attention needs {number(exact.iloc[-1])}, landmarks {number(landmark.iloc[-1])}, {number(ratio)} times "
+        "fewer."
     )
 
 

@@ -19,10 +19,13 @@ SPOKEN = {
     "row_sum_error": "largest distance of a row's sum from one",
 }
 
+_RAISED = str.maketrans("−0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def number(value: float, *, sign: bool = False) -> str:
-    """Three significant digits, with a true minus sign."""
-    return f"{float(value):{'+' if sign else ''}.3g}".replace("-", "−")
+    """Three significant digits, with a true minus sign and a power of ten where there would be many zeros."""
+    digits, _, power = f"{float(value):{'+' if sign else ''}.3g}".replace("-", "−").partition("e")
+    return f"{digits} × 10{power.lstrip('+0').replace('−0', '−').translate(_RAISED)}" if power else digits
 
 
 def counted(count: int, one: str, many: str) -> str:

@@ -1,6 +1,9 @@
 """Masked words and entities: each head's function against the model called by hand."""
 
+import math
 import unicodedata
+from collections.abc import Sequence
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -9,6 +12,7 @@ from heads_by_hand import FEW, LONG, TEXT, near, outputs
 from nystrom_demo.config import EXACT
 from nystrom_demo.tasks import answer, fill_mask, prepare, tag
 from nystrom_demo.tasks.entities import TaggedWord, merge_entities
+from nystrom_demo.tasks.label_sequence import likeliest_labels
 
 
 @pytest.mark.parametrize("settings", [EXACT, FEW])
@@ -55,7 +59,7 @@ def test_a_text_without_a_mask_or_a_wrong_top_k_is_refused(tiny_checkpoints):
 
 
 @pytest.mark.parametrize("settings", [EXACT, FEW])
-def test_words_have_the_label_of_their_first_piece(settings, tiny_checkpoints):
+def test_words_have_the_likeliest_labels_of_their_first_pieces(settings, tiny_checkpoints):
     checkpoint = tiny_checkpoints["token-classification"]
     text = "Unhappily John worked, for years"
     result = tag(checkpoint, text, settings)
@@ -63,9 +67,35 @@ def test_words_have_the_label_of_their_first_piece(settings, tiny_checkpoints):
     assert all(text[word.start : word.end] == word.word for word in result.words)
     encoding = checkpoint.tokenizer(text)
     probabilities = outputs(checkpoint, text, settings=settings).logits[0].softmax(-1)
-    for number, word in enumerate(result.words):
-        score, label = probabilities[encoding.word_ids().index(number)].max(-1)
-        assert (word.label, word.score) == (checkpoint.model.config.id2label[label.item()], near(score.item()))
+    first_pieces = [encoding.word_ids().index(number) for number in range(len(result.words))]
+    id2label = checkpoint.model.config.id2label
+    labels = likeliest_labels(probabilities[first_pieces], list(id2label.values()))
+    for word, piece, label in zip(result.words, first_pieces, labels.tolist(), strict=True):
+        assert (word.label, word.score) == (id2label[label], near(probabilities[piece, label].item()))
+
+
+NAMES = ["O", "B-PER", "I-PER", "I-LOC"]  # no B-LOC, so I-LOC may stand anywhere
+
+
+def makes_sense(row: Sequence[int]) -> bool:
+    return all(i != 2 or before in (1, 2) for before, i in pairwise([0, *row]))
+
+
+@pytest.mark.parametrize("words", [1, 2, 5])
+def test_the_likeliest_labels_are_the_best_of_all_rows_that_make_sense(words):
+    generator = torch.Generator().manual_seed(words)
+    alone = 0
+    for _ in range(20):
+        probabilities = torch.rand(words, len(NAMES), generator=generator).softmax(-1)
+        rows = filter(makes_sense, product(range(len(NAMES)), repeat=words))
+        best = max(rows, key=lambda row: math.prod(probabilities[i, label] for i, label in enumerate(row)))
+        assert likeliest_labels(probabilities, NAMES).tolist() == list(best)
+        alone += makes_sense(probabilities.argmax(-1).tolist())
+    assert alone < 20  # taken word by word some rows would not make sense
+
+
+def test_no_words_have_no_labels():
+    assert likeliest_labels(torch.empty(0, 4), NAMES).tolist() == []
 
 
 def spell(*labels: str) -> list[TaggedWord]:

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.tasks.label_sequence import likeliest_labels
 from nystrom_demo.tasks.labels import label_names
 from nystrom_demo.tasks.reading import check_task, read
 from nystrom_demo.tasks.windows import Window, character_span, encode, make_limits, make_windows
@@ -59,9 +60,9 @@ def tag(
 ) -> Tagging:
     """Every word of `text` with its label, and the entities that the labels spell (B- begins one, I- goes on).
 
-    A word has the label of its first token. I- after another kind, or after none, begins an entity as well. A text
-    longer than max_tokens (by default the position table) is read in overlapping windows, each word in the one that
-    gives it the most context.
+    The labels are the likeliest row of them in which I- goes on with something; a word has its first token's
+    probabilities. A text longer than max_tokens (by default the position table) is read in overlapping windows, each
+    word in the one that gives it the most context.
     """
     return tag_batch(checkpoint, [text], settings, max_tokens=max_tokens, overlap=overlap)[0]
 
@@ -97,7 +98,9 @@ class TagReader:
         return [row[window.own.start : window.own.stop] for row, window in zip(probabilities, windows, strict=True)]
 
     def result(self, outputs: Sequence[torch.Tensor]) -> Tagging:
-        scores, labels = self._by_word(outputs).max(-1)
+        probabilities = self._by_word(outputs)
+        labels = likeliest_labels(probabilities, self.labels)
+        scores = probabilities.gather(1, labels[:, None])[:, 0]
         words = tuple(
             TaggedWord(self.text[start:end], start, end, self.labels[label], score)
             for (start, end), label, score in zip(self.spans, labels.tolist(), scores.tolist(), strict=True)

@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from nystrom_demo.config import AttentionSettings
+from nystrom_demo.tasks.label_sequence import likeliest_labels
 from nystrom_demo.training import readers, scores
 from nystrom_demo.training.batches import Vocabulary, collate, mask_words, pad
 from nystrom_demo.training.examples import (
@@ -188,7 +189,7 @@ def _entities(bench: Bench, max_length: int, pack: bool) -> Figures:
         pairs = []
         for example, logits in zip(examples, predict(bench, "token-classification", examples, m), strict=True):
             counts = example.target != IGNORED
-            guesses = logits.argmax(-1)[counts]
+            guesses = likeliest_labels(torch.from_numpy(logits[counts]).softmax(-1), labels)
             pairs.append(([labels[i] for i in guesses], [labels[i] for i in example.target[counts]]))
         figures[label(m)] = scores.entity_f1(pairs)
     return {"F1": figures}

@@ -22,6 +22,10 @@ def answers(case: Case) -> Scene:
     }
     exact, *mood = heads["mood"]
     few, own = (mood[ladder.index(m)] for m in (FEW, case.m))
+    changes = [
+        max(abs(points[place].probability - points[0].probability) for points in heads.values())
+        for place in range(1, len(ladder) + 1)
+    ]
     readings = (
         Reading("mood, exact", exact.answer),
         Reading("its probability, exact", exact.probability, ".4f"),
@@ -37,30 +41,35 @@ def answers(case: Case) -> Scene:
     }
     summary = (
         f"Exact attention calls the mood {exact.answer} with probability {exact.probability:.4f}; all three task "
-        f"heads give their exact answers at {_agreeing(heads.values(), ladder)}."
+        f"heads still choose what they choose with it at {_agreeing(heads.values(), ladder)}, and with {case.m} their "
+        f"probabilities move by up to {changes[ladder.index(case.m)]:.2f}."
     )
-    rows = _charts(heads, ladder, case.m)
-    return case.scene(rows, readings, summary, "stays" if few.agrees else "changes", facts)
+    rows, outcome = _charts(heads, ladder, case.m, changes), "stays" if few.agrees else "changes"
+    return case.scene(rows, readings, summary, outcome, facts)
 
 
 def readers(case: Case) -> Iterator[tuple[str, Reader]]:
     """mood, names and a hidden word of the text, each as what its task head is to read."""
+    hidden = word_to_hide(case.shown_text)
     for name, task, reader, text in (
         ("mood", "sequence-classification", LabelReader, case.shown_text),
         ("names", "token-classification", TagReader, case.shown_text),
-        ("hidden word", "masked-lm", MaskReader, hide_a_word(case)),
+        (f"hidden word ‹{hidden.group():.20}›", "masked-lm", MaskReader, hide(case, hidden)),
     ):
         yield name, reader(case.checkpoints[task], text)
 
 
-def hide_a_word(case: Case) -> str:
-    """The text with the longest word of its middle third behind a mask."""
-    text = case.shown_text
+def word_to_hide(text: str) -> re.Match:
+    """The longest word of the text's middle third."""
     words = list(re.finditer(r"\w+", text)) or [re.search(r"\S+", text)]
     middle = words[len(words) // 3 : max(2 * len(words) // 3, len(words) // 3 + 1)]
-    word = max(middle, key=lambda match: len(match.group()))
+    return max(middle, key=lambda match: len(match.group()))
+
+
+def hide(case: Case, word: re.Match) -> str:
+    """The text with the word behind a mask."""
     mask = case.checkpoints["masked-lm"].tokenizer.mask_token
-    return text[: word.start()] + mask + text[word.end() :]
+    return case.shown_text[: word.start()] + mask + case.shown_text[word.end() :]
 
 
 def _agreeing(heads: Collection[Sequence[SweepPoint]], ladder: Sequence[int]) -> str:
@@ -69,13 +78,11 @@ def _agreeing(heads: Collection[Sequence[SweepPoint]], ladder: Sequence[int]) ->
     return f"m = {', '.join(map(str, agreeing))}" if agreeing else "none of the m tried"
 
 
-def _charts(heads: dict[str, list[SweepPoint]], ladder: list[int], m: int) -> tuple[tuple[Block, ...], ...]:
+def _charts(
+    heads: dict[str, list[SweepPoint]], ladder: list[int], m: int, changes: list[float]
+) -> tuple[tuple[Block, ...], ...]:
     """Each head's probabilities, and the largest change of the three: two rows of two."""
     first, second, third = (_probability_chart(name, points, ladder, m) for name, points in heads.items())
-    changes = [
-        max(abs(points[place].probability - points[0].probability) for points in heads.values())
-        for place in range(1, len(ladder) + 1)
-    ]
     curve = Curve("difference", "difference", "change", changes)
     largest = _chart("largest change of the three", ladder, "change", (curve,), m)
     return (first, second), (third, largest)

@@ -45,10 +45,12 @@ def cost(case: Case) -> Scene:
         "time_exact": f"{exact_ms:.2f} ms",
         "time_landmark": f"{landmark_ms:.2f} ms",
         "crossing": count(counted.crossing),
+        "faster": _where_faster(points),
     }
     summary = (
         f"At {count(n)} tokens exact attention of one layer took {exact_ms:.2f} ms and landmarks {landmark_ms:.2f} ms "
-        f"on this machine; the counts of multiply-adds cross at {count(counted.crossing)} tokens."
+        f"on this machine; of the lengths timed landmarks were faster at {facts['faster']}. The counts of "
+        f"multiply-adds cross at {count(counted.crossing)} tokens."
     )
     measured = (
         _measured(points, "time of one layer, measured", "ms", lambda point: 1e3 * point.best, n),
@@ -93,6 +95,14 @@ def _milliseconds(points: Sequence[Measurement], method: str, n: int) -> float:
     raise ValueError(
         f"One run at {n:,} tokens takes more time or memory than this machine has for it just now; try again later."
     )
+
+
+def _where_faster(points: Sequence[Measurement]) -> str:
+    """The timed lengths at which landmarks took less time than exact attention."""
+    best = {(point.method, point.n): point.best for point in points if point.measured}
+    lengths = sorted({n for _, n in best})
+    faster = [n for n in lengths if best["landmarks", n] < best.get(("softmax (SDPA)", n), 0)]
+    return f"{', '.join(map(count, faster))} tokens" if faster else "none"
 
 
 def _measured(

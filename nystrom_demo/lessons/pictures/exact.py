@@ -99,7 +99,7 @@ def _kept_blocks(case: Case, C: torch.Tensor, W_inv: torch.Tensor, R: torch.Tens
 def _rebuilt_blocks(exact: torch.Tensor, rebuilt: torch.Tensor) -> tuple[Block, ...]:
     top = scale_end(exact)
     return (
-        Matrix("exact", "exact", "S", exact, (TOKENS, TOKENS), limit=top),
+        Matrix("exact", "exact", "S", exact, (TOKENS, TOKENS), "signed", limit=top),  # as its likeness beside it
         Sign("≈"),
         Matrix("", "landmark", "C W⁺ R", rebuilt, (TOKENS, TOKENS), "signed", limit=top),
     )

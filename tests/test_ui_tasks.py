@@ -10,6 +10,8 @@ import pytest
 
 from nystrom_demo import tasks
 from nystrom_demo.config import EXACT
+from nystrom_demo.serving.estimates import encoder_bytes
+from nystrom_demo.serving.limits import Limits, under_limits
 from nystrom_demo.tasks.latency import compare_latency
 from nystrom_demo.ui import tasks_tab
 from nystrom_demo.ui.bench import BenchValues
@@ -58,6 +60,17 @@ def test_both_columns_show_the_packages_own_numbers(tiny_checkpoints, task):
     settings = BenchValues(TEXT, task, 3, 6, False, "cpu").settings()
     wanted = expected(tiny_checkpoints, task, EXACT) + expected(tiny_checkpoints, task, settings)
     assert numbers(answer) == [escape(percent(score)) for score in wanted]
+
+
+def test_passes_at_once_take_the_memory_of_both(tiny_checkpoints):
+    checkpoint = tiny_checkpoints["sequence-classification"]
+    num_tokens = tasks.prepare(checkpoint, TEXT).num_tokens
+    landmarks = BenchValues(TEXT, checkpoint.task, 3, 6, False, "cpu").settings()
+    one = max(encoder_bytes(checkpoint.model.config, 1, num_tokens, each) for each in (EXACT, landmarks))
+    with under_limits(Limits(request_bytes=one)):
+        show(tiny_checkpoints, checkpoint.task, m=0)  # exact both times: one pass
+        with pytest.raises(ValueError, match="of memory"):
+            show(tiny_checkpoints, checkpoint.task)
 
 
 def test_entities_are_the_packages_own(tiny_checkpoints):

@@ -49,14 +49,14 @@ def admit_lengths(config: Any, num_tokens: int, num_landmarks: int) -> None:
     admit(lengths_bytes(config, num_tokens, num_landmarks), f"The errors of {num_tokens:,} tokens")
 
 
-def admit_answer(config: Any, reader: Any, settings: AttentionSettings, batch_tokens: int) -> None:
+def admit_answer(config: Any, reader: Any, settings: AttentionSettings, batch_tokens: int, *, at_once: int = 1) -> None:
     """Admit a head's answer: `reader` (of tasks) has the windows to run, `batch_tokens` is the most that one pass
-    holds. A masked word costs a row of the vocabulary's size besides."""
+    holds, and so many passes run `at_once`. A masked word costs a row of the vocabulary's size besides."""
     check_tokens("text", getattr(reader, "num_tokens", 0), current_limits().text_tokens)
     longest = max(map(len, reader.windows), default=1)
     batch = max(1, min(len(reader.windows), batch_tokens // longest))
     num_masks = len(getattr(reader, "positions", ()))
-    needed = encoder_bytes(config, batch, longest, settings) + masks_bytes(config, num_masks)
+    needed = at_once * (encoder_bytes(config, batch, longest, settings) + masks_bytes(config, num_masks))
     masks = f" and {num_masks:,} masks" if num_masks > 1 else ""
     admit(
         needed,

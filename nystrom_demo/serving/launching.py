@@ -16,7 +16,9 @@ from starlette.middleware import Middleware
 
 from nystrom_demo.serving.edge import Edge, protect_all
 from nystrom_demo.serving.gate import Gate
+from nystrom_demo.serving.gpu import is_lent
 from nystrom_demo.serving.guard import Guard
+from nystrom_demo.serving.halves import HALVES
 from nystrom_demo.serving.health import Readiness
 from nystrom_demo.serving.limits import Limits
 from nystrom_demo.serving.log import log, start_logging
@@ -101,6 +103,8 @@ def start(
         raise ModuleNotFoundError("NYSTROM_DEMO_MCP needs the package mcp; pip install 'gradio[mcp]' brings it.")
     start_logging()
     device = choose_device(settings) if device is None else device
+    if not is_lent():  # ZeroGPU computes in forks of this process, which have none of its threads
+        HALVES.split(torch.get_num_threads())
     gate = Gate(settings.workers)
     limits = Limits(settings.text_chars, settings.text_tokens, request_bytes(settings, device))
     protect_all(demo, Edge(gate, limits, settings.proxy_hops))

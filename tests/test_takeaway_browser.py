@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -56,6 +57,26 @@ def test_marked_words_are_drawn_where_they_stand(open_page):
     assert len(list(picture.iter(f"{SVG}line"))) >= 2 + marks  # one over each column, and one below each marked word
     # What is said to screen readers only is not drawn.
     assert "probability" in table[0] and "%" not in words_in(picture)
+
+
+def test_factors_and_the_coloured_text_are_saved(open_page):
+    page = open_page("&tab=attention&m=3&text=The%20=great%20film%20was%20long.")
+    page.wait_for_selector("#attention-viewer [data-part=viewer][data-shown]")
+    picture, table = saved(page, "#attention-viewer [data-menu=factors]", "nystrom-layer-1-head-1-m-3-factors")
+    assert len(list(picture.iter(f"{SVG}image"))) == 4 and "the sum" in words_in(picture)
+    n = sum(line[0] == "kernel_1" for line in table) // 3
+    assert Counter(line[0] for line in table[1:]) == {"kernel_1": 3 * n, "kernel_2_inv": 9, "kernel_3": 3 * n}
+    kernels = {(name, int(i), int(j)): float(value) for name, i, j, value in table[1:]}
+    assert sum(kernels["kernel_1", 1, a] for a in (1, 2, 3)) == pytest.approx(1, abs=1e-5)
+
+    picture, table = saved(page, "#attention-viewer [data-menu=text]", "nystrom-layer-1-head-1-m-3-text")
+    assert picture.find(f"{SVG}desc").text == page.inner_text("#attention-viewer [data-part=lensWords]")
+    assert table[0] == ["token", "label", "landmark", "gathered", "reads_it"] and len(table) == 1 + n
+    assert [float(line[3]) for line in table[1:]] == [kernels["kernel_3", 1, t + 1] for t in range(n)]
+    assert "'=" in [line[1] for line in table]  # what a spreadsheet would run is text
+
+    page.click("#bench-quick button:has-text('exact')")
+    page.wait_for_selector("#attention-viewer [data-menu=factors]", state="hidden")
 
 
 def test_what_takes_something_away_waits_for_it(open_page):

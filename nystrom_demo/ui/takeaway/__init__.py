@@ -1,12 +1,13 @@
 """Figures that can be taken away: as a picture, as numbers, and as code that computes them again.
 
 slot.py is the place of a figure on the page, with its caption, its sentence, its menu and its code. saving.js is what
-the menus of all tabs share, menu.html and .css what they look like, menu.js is that of a plotly figure and answer.js
-that of an answer of the Tasks tab. Pictures are made in the browser,
-so that taking one away asks nothing of the server.
+the menus of all tabs share, drawing.js draws a part of the page again, menu.html and .css are what menus look like,
+menu.js is that of a plotly figure and answer.js that of an answer of the Tasks tab. Pictures are made in the browser, so
+that taking one away asks nothing of the server.
 """
 
 from nystrom_demo.ui.takeaway.slot import (
+    DRAWING_JS,
     MENU_CSS,
     SAVING_JS,
     SKIPPED,
@@ -21,6 +22,7 @@ from nystrom_demo.ui.takeaway.slot import (
 )
 
 __all__ = [
+    "DRAWING_JS",
     "MENU_CSS",
     "SAVING_JS",
     "SKIPPED",

@@ -1,90 +1,9 @@
-// The menu below an answer: what the page shows of it, drawn again as SVG box for box and word for word.
+// The menu below an answer: what the page shows of it, and its numbers.
 
-const PADDING = 16;
 const answer = () => element.closest('.answer-slot').querySelector('.answer');
-
-function svgNode(tag, attributes, text = '') {
-  const node = document.createElementNS('http://www.w3.org/2000/svg', tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.textContent = text;
-  return node;
-}
-
-function answerSvg() {
-  const frame = answer().getBoundingClientRect();
-  const [width, height] = [frame.width, frame.height].map((side) => Math.ceil(side) + 2 * PADDING);
-  const [left, top] = [frame.left - PADDING, frame.top - PADDING];
-  const picture = svgNode('svg', { width, height, viewBox: `0 0 ${width} ${height}` });
-  picture.append(svgNode('desc', {}, answer().querySelector('.verdict').textContent));
-  picture.append(svgNode('rect', { width, height, fill: getComputedStyle(document.body).backgroundColor }));
-  const nodes = document.createTreeWalker(answer(), NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
-  while (nodes.nextNode()) {
-    const node = nodes.currentNode;
-    const holder = node.nodeType === Node.TEXT_NODE ? node.parentElement : node;
-    if (holder.closest('.unseen')) continue; // said to screen readers only
-    const scrolled = holder.closest('.reading')?.getBoundingClientRect();
-    const place = (box) => ({ x: box.left - left, y: box.top - top, width: box.width, height: box.height });
-    const inSight = (box) => !scrolled || (box.top >= scrolled.top && box.bottom <= scrolled.bottom + 1);
-    const draw = holder === node ? drawnBox : drawnWord;
-    for (const { box, text } of holder === node ? boxesOf(node) : wordsOf(node)) {
-      if (inSight(box)) picture.append(...draw(place(box), getComputedStyle(holder), text));
-    }
-  }
-  return new XMLSerializer().serializeToString(picture);
-}
-
-function boxesOf(node) {
-  return [...node.getClientRects()].map((box) => ({ box }));
-}
-
-/** Every word of a text node with its box; one that is broken over lines letter by letter. */
-function wordsOf(node) {
-  const range = document.createRange();
-  const piece = (start, text) => {
-    range.setStart(node, start);
-    range.setEnd(node, start + text.length);
-    const boxes = range.getClientRects();
-    if (boxes.length > 1 && text.length > 1) return [...text].flatMap((letter, i) => piece(start + i, letter));
-    return boxes.length ? [{ box: boxes[0], text }] : [];
-  };
-  return [...node.data.matchAll(/\S+/g)].flatMap((word) => piece(word.index, word[0]));
-}
-
-/** Ground, borders and outline of an element, as far as it has any. */
-function drawnBox({ x, y, width, height }, style) {
-  const parts = [];
-  const line = (side, at) => {
-    const size = parseFloat(style[`border${side}Width`]);
-    if (!size || style[`border${side}Style`] === 'none') return;
-    const dash = style[`border${side}Style`] === 'dashed' ? { 'stroke-dasharray': '4 3' } : {};
-    const stroke = { stroke: style[`border${side}Color`], 'stroke-width': size, ...dash };
-    parts.push(svgNode('line', { x1: x, x2: x + width, y1: at, y2: at, ...stroke }));
-  };
-  if (!/^(transparent|rgba\(.*, 0\))$/.test(style.backgroundColor)) {
-    parts.push(svgNode('rect', { x, y, width, height, fill: style.backgroundColor, opacity: style.opacity }));
-  }
-  line('Top', y + 1);
-  line('Bottom', y + height - 1);
-  if (style.outlineStyle === 'dashed') {
-    const outer = { x: x - 2, y: y - 2, width: width + 4, height: height + 4 };
-    const stroke = { stroke: style.outlineColor, 'stroke-width': 1.5, 'stroke-dasharray': '4 3' };
-    parts.push(svgNode('rect', { ...outer, fill: 'none', ...stroke }));
-  }
-  return parts;
-}
-
-function drawnWord({ x, y, width, height }, style, text) {
-  const letters = document.createElement('canvas').getContext('2d');
-  letters.font = style.font;
-  const { fontBoundingBoxAscent: above, fontBoundingBoxDescent: below } = letters.measureText(text);
-  const look = { fill: style.color, 'font-family': style.fontFamily, 'font-size': style.fontSize };
-  const shape = { 'font-weight': style.fontWeight, 'font-style': style.fontStyle };
-  const fit = { textLength: width, lengthAdjust: 'spacingAndGlyphs' }; // where a viewer has other fonts than the page
-  return [svgNode('text', { x, y: y + (height + above - below) / 2, ...look, ...shape, ...fit }, text)];
-}
 
 wireSaving(element.querySelectorAll('[data-save]'), {
   name: () => 'nystrom-answer',
-  svg: answerSvg,
+  svg: () => drawnAgain(answer(), answer().querySelector('.verdict').textContent),
   csv: () => answer().dataset.csv,
 });

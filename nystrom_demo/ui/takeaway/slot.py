@@ -11,6 +11,7 @@ from nystrom_demo.figures.style import summary_of
 
 FOLDER = Path(__file__).parent
 SAVING_JS = (FOLDER / "saving.js").read_text(encoding="utf-8")  # gradio runs scripts as one function's body
+DRAWING_JS = (FOLDER / "drawing.js").read_text(encoding="utf-8")
 MENU_CSS = (FOLDER / "menu.css").read_text(encoding="utf-8")
 
 
@@ -81,15 +82,15 @@ def note(sentence: str) -> str:
 
 def answer_menu(elem_id: str) -> None:
     """Ways to take away the markup `.answer` in the same `.answer-slot`; its data-csv holds its numbers."""
-    _menu(elem_id, "answer.js", "the answer")
+    _menu(elem_id, "answer.js", "the answer", DRAWING_JS)
 
 
-def _menu(elem_id: str, script: str, what: str) -> None:
+def _menu(elem_id: str, script: str, what: str, shared: str = "") -> None:
     gr.HTML(
         value=None,
         html_template=(FOLDER / "menu.html").read_text(encoding="utf-8").format(what=what),
         css_template=MENU_CSS,
-        js_on_load=f"{SAVING_JS}\n{(FOLDER / script).read_text(encoding='utf-8')}",
+        js_on_load=f"{SAVING_JS}\n{shared}\n{(FOLDER / script).read_text(encoding='utf-8')}",
         apply_default_css=False,
         elem_id=elem_id,
     )

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from nystrom_demo.figures.roles import DARK_PAGE, DIVERGING, ROLES, SEGMENTS, SEQUENTIAL
-from nystrom_demo.ui.takeaway import MENU_CSS, SAVING_JS
+from nystrom_demo.ui.takeaway import DRAWING_JS, MENU_CSS, SAVING_JS
 
 FOLDER = Path(__file__).parent
 SHARED_SCRIPTS = ("elements.js", "colours.js")
@@ -64,7 +64,7 @@ def _component(name: str, scripts: tuple[str, ...], start: str, elem_id: str) ->
         value=None,
         html_template=(FOLDER / f"{name}.html").read_text(encoding="utf-8"),
         css_template=MENU_CSS + (FOLDER / f"{name}.css").read_text(encoding="utf-8"),
-        js_on_load=f"const PALETTE = {json.dumps(palette())};\n{SAVING_JS}\n{source}\n{start}",
+        js_on_load=f"const PALETTE = {json.dumps(palette())};\n{SAVING_JS}\n{DRAWING_JS}\n{source}\n{start}",
         apply_default_css=False,
         elem_id=elem_id,
     )

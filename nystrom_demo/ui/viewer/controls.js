@@ -121,6 +121,7 @@ function drawLens(view) {
 function drawTokenLens(view, token) {
   const { parts, head, palette } = view;
   const { exact, landmark } = tokenAttention(head, token);
+  view.lensValues = { first: exact, second: landmark };
   const label = head.tokens[token].label;
   parts.firstTitle.textContent = `‹${label}› reads, exactly`;
   parts.secondTitle.textContent = `‹${label}› reads, through landmarks`;
@@ -134,6 +135,7 @@ function drawTokenLens(view, token) {
 function drawLandmarkLens(view, landmark) {
   const { parts, head, palette } = view;
   const { gathers, readBy } = landmarkAttention(head, landmark);
+  view.lensValues = { first: gathers, second: readBy };
   parts.firstTitle.textContent = `Landmark ${landmark + 1} gathers from (its row of kernel_3)`;
   parts.secondTitle.textContent = `Landmark ${landmark + 1} is read by (its column of kernel_1)`;
   colourValues(parts.firstText, gathers, palette.roles.kernel_3, palette.roles.negative);

@@ -1,13 +1,17 @@
-// The maps as files: SVG of what the window shows, CSV of every cell behind it. Saving itself is ui/takeaway's.
+// The maps, the factors and the text as files: SVG of what shows, CSV of the numbers. Saving itself is ui/takeaway's.
 
 const SAVED = { side: 480, gap: 40, top: 64, labels: 60 };
 
 function wireTakeaway(view) {
-  wireSaving(view.root.querySelectorAll('[data-save]'), {
-    name: () => `nystrom-layer-${view.head.layer + 1}-head-${view.head.head + 1}-m-${view.head.m}`,
-    svg: () => mapsSvg(view),
-    csv: () => mapsTable(view),
-  });
+  const drawn = (part, words) => drawnAgain(view.root.querySelector(part), view.parts[words].textContent);
+  wireMenu(view, 'maps', '', () => mapsSvg(view), () => mapsTable(view));
+  wireMenu(view, 'factors', '-factors', () => drawn('.product', 'recipeTitle'), () => factorsTable(view));
+  wireMenu(view, 'text', '-text', () => drawn('.lens', 'lensWords'), () => textTable(view));
+}
+
+function wireMenu(view, menu, ending, svg, csv) {
+  const name = () => `nystrom-layer-${view.head.layer + 1}-head-${view.head.head + 1}-m-${view.head.m}${ending}`;
+  wireSaving(view.root.querySelectorAll(`[data-menu="${menu}"] [data-save]`), { name, svg, csv });
 }
 
 /** The three maps side by side with title, names and, where they fit, token labels. */
@@ -85,4 +89,27 @@ function binOfGroups(axis, start, span, size, bin) {
   const last = start + Math.ceil(((bin + 1) * span) / size) - 1;
   const label = axis.groups[first].label + (last > first ? ` … ${axis.groups[last].label}` : '');
   return [last > first ? `${first + 1}-${last + 1}` : first + 1, csvField(label)];
+}
+
+/** Every entry of the three factors, from 1. */
+function factorsTable({ head }) {
+  const { n, m } = head;
+  const lines = ['factor,row,column,value'];
+  const shapes = [['kernel_1', n, m], ['kernel_2_inv', m, m], ['kernel_3', m, n]];
+  for (const [name, rows, columns] of shapes)
+    for (let i = 0; i < rows * columns; i++)
+      lines.push(`${name},${Math.floor(i / columns) + 1},${(i % columns) + 1},${head[name][i].toPrecision(7)}`);
+  return lines.join('\n') + '\n';
+}
+
+/** One line a token, from 1: its landmark and the two values that colour it. */
+function textTable(view) {
+  const { head } = view;
+  const names = lensMode(view) === 'token' ? ['read_exactly', 'read_through_landmarks'] : ['gathered', 'reads_it'];
+  const lines = [`token,label,landmark,${names.join(',')}`];
+  view.lensValues.first.forEach((value, t) => {
+    const values = [value, view.lensValues.second[t]].map((each) => each.toPrecision(7));
+    lines.push([t + 1, csvField(head.tokens[t].label), head.segments[t] + 1, ...values].join(','));
+  });
+  return lines.join('\n') + '\n';
 }

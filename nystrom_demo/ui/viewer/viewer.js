@@ -45,6 +45,7 @@ function showPayload(view, payload) {
   }
   const sameText = view.head?.text === payload.text;
   view.head = openHead(payload);
+  parts.factorsMenu.hidden = view.head.exact; // of exact attention there are none
   if (!sameText) Object.assign(view, { hover: null, pinned: null, pinnedByVisitor: false, landmark: 0, token: 0 });
   const linked = sameText ? null : linkedCell(view);
   if (linked) Object.assign(view, { pinned: linked, pinnedByVisitor: true });

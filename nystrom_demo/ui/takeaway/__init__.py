@@ -2,7 +2,7 @@
 
 slot.py is the place of a figure on the page, with its caption, its sentence, its menu and its code. saving.js is what
 the menus of all tabs share, drawing.js draws a part of the page again, menu.html and .css are what menus look like,
-menu.js is that of a plotly figure and answer.js that of an answer of the Tasks tab. Pictures are made in the browser, so
+menu.js is that of a plotly figure, answer.js that of an answer of the Tasks tab. Pictures are made in the browser, so
 that taking one away asks nothing of the server.
 """
 

@@ -210,6 +210,8 @@ def test_verdicts_say_whether_landmarks_agree(tiny_checkpoints):
     one = tasks.Tagging((), (tasks.Entity("PER", "cat", 4, 7, 0.5),), 5, 1)
     two = tasks.Tagging((), (tasks.Entity("LOC", "cat", 4, 7, 0.5),), 5, 1)
     assert entities.verdict(one, one) == "Both find the same entity."
+    nothing = tasks.Tagging((), (), 5, 1)
+    assert entities.verdict(nothing, nothing) == "Neither finds a person, place or other thing with a name."
     assert "find 0 of the 1" in entities.verdict(one, two)
     assert "miss 1 and see 1 others" in entities.verdict(one, two)
 

@@ -11,6 +11,8 @@ from nystrom_demo.ui.heads.markup import Stretch, marked_text, percent
 
 def verdict(exact: Tagging, landmark: Tagging) -> str:
     here, there = _spans(exact), _spans(landmark)
+    if not here and not there:
+        return "Neither finds a person, place or other thing with a name."
     if here == there:
         return f"Both find the same {len(here)} entities." if len(here) != 1 else "Both find the same entity."
     missed, new = len(here - there), len(there - here)

@@ -100,17 +100,18 @@ def load_checkpoint(
     hub: bool = True,
     revision: str | None = None,
 ) -> Checkpoint:
-    """The checkpoint of `source` for `task`: a bundled name (one of TASKS), a folder, or the Hub id of a repository.
+    """The checkpoint of `source` for `task`: a bundled name (one of TASKS) or its folder, another folder, or a Hub id.
 
     root: folders are looked for in this folder and may not lie outside it. hub: whether Hub ids are allowed. All but
     the bundled ones are vetted before anything is built; CheckpointError, a ValueError, says in one sentence why one is
     refused. Encoders other than Nyströmformer get landmark attention by `register_attention`.
     """
     check_task(task)
-    if isinstance(source, str) and source in TASKS:
-        shared = _Shared(check_sums(bundled_box(), [source]), {}, {})
-        return _load_boxed(bundled_folder(source), task, device, dtype, shared)
-    folder = find_folder(source, root)
+    folder = None if source in TASKS else find_folder(source, root)
+    boxed = source if folder is None else _bundled_name(folder)
+    if boxed in TASKS:
+        shared = _Shared(check_sums(bundled_box(), [boxed]), {}, {})
+        return _load_boxed(bundled_folder(boxed), task, device, dtype, shared)
     if folder is not None:
         return load_vetted(folder, folder, task, str(source), device=device, dtype=dtype)
     if not isinstance(source, str) or not is_hub_id(source):
@@ -132,6 +133,12 @@ def find_folder(source: str | Path, root: str | Path | None) -> Path | None:
     if not folder.is_relative_to(root) or folder == root:
         raise CheckpointError(f"{show(str(source))} is not in the folder of checkpoints.")
     return folder if folder.is_dir() else None
+
+
+def _bundled_name(folder: Path) -> str:
+    """The name of the bundled checkpoint that lies in this folder, or ""."""
+    folder = folder.resolve()
+    return folder.name if folder.parent == bundled_box().resolve() else ""
 
 
 class _Shared(NamedTuple):

@@ -10,12 +10,14 @@ import torch
 from transformers.utils.logging import disable_progress_bar
 
 from nystrom_demo.checkpoints import BUNDLED, Library, load_bundled
+from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.serving.gpu import is_lent
 from nystrom_demo.serving.launching import choose_device, launch, set_threads
 from nystrom_demo.serving.memory import request_bytes
 from nystrom_demo.serving.settings import Settings
 from nystrom_demo.tasks import classify
 from nystrom_demo.ui.app import LOOK, build_app
+from nystrom_demo.ui.examples import example_for, load_examples
 
 
 def load_library(settings: Settings, device: torch.device) -> Library:
@@ -36,7 +38,14 @@ def main() -> None:
     # ZeroGPU lends its GPU for visitors' requests; whether the process can compute is seen on the CPU there.
     device = "cpu" if is_lent() else library.devices[0]
     checkpoint = library.load(BUNDLED, "sequence-classification", device)
-    launch(demo, settings, ready_check=lambda: classify(checkpoint, "ready"), **LOOK)
+    text = example_for(checkpoint.task, load_examples()).text
+
+    def check() -> None:
+        # What a visitor asks for, so that the first of them finds threads and memory in use.
+        for attention in (EXACT, AttentionSettings()):
+            classify(checkpoint, text, attention)
+
+    launch(demo, settings, ready_check=check, **LOOK)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import matplotlib
 import torch
 from starlette.middleware import Middleware
 
@@ -140,9 +141,10 @@ def launch(demo: gr.Blocks, settings: Settings, *, ready_check: Callable[[], obj
 
 
 def _warm_up(ready_check: Callable[[], object]) -> None:
-    """`ready_check`, and what gradio would import on its event loop at the first event: seconds of that visitor's."""
-    importlib.import_module("matplotlib.backends.backend_agg")
-    ready_check()
+    """`ready_check` by both halves, and what the first event would wait for: where matplotlib has no backend yet,
+    gradio imports all of it on its event loop to find one."""
+    matplotlib.use("agg")
+    HALVES.both(ready_check, ready_check)
 
 
 def _exit() -> None:

@@ -1,12 +1,12 @@
 """The whole app in a real Chromium: fixtures that conftest.py takes up, and a watch on what a page must not do."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 TIMEOUT_MS = 60_000
@@ -50,8 +50,7 @@ def serving(demo, settings=None, ready_check: Callable[[], object] = lambda: Non
     finally:
         readiness.stop()
         demo.close(verbose=False)
-        while gate.running or gate.waiting():
-            time.sleep(0.05)
+        wait_until(lambda: not gate.running and not gate.waiting())
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,10 @@
 
 import asyncio
 import threading
-import time
 
 import gradio as gr
 import pytest
+from waiting import PATIENCE, wait_until
 
 from nystrom_demo.serving.admission import admit
 from nystrom_demo.serving.edge import Edge, client_of, protect
@@ -15,48 +15,53 @@ from nystrom_demo.serving.validation import Refusal
 
 
 def test_never_more_run_at_once_than_there_are_workers():
-    gate, running, most = Gate(2), set(), []
+    gate, running, most, meeting = Gate(2), set(), [], threading.Barrier(2)
 
     def work(i):
         running.add(i)
         most.append(len(running))
-        time.sleep(0.01)
+        if i < 2:  # these begin only together
+            meeting.wait(PATIENCE)
         running.remove(i)
 
     jobs = [gate.submit(f"client {i % 3}", lambda i=i: work(i)) for i in range(13)]
     for job in jobs:
-        job.result(timeout=5)
+        job.result(timeout=PATIENCE)
     assert max(most) == gate.most_at_once == 2
 
 
 def test_join_and_cancel_never_frees_a_worker_that_is_still_at_work():
-    gate, release = Gate(1), threading.Event()
+    gate, started, release = Gate(1), threading.Event(), threading.Event()
+
+    def work():
+        started.set()
+        release.wait(PATIENCE)
 
     async def join_and_cancel():
-        handler = protect(lambda: release.wait(5), Edge(gate), "work")
+        handler = protect(work, Edge(gate), "work")
         for _ in range(11):
             task = asyncio.ensure_future(handler())
-            await asyncio.sleep(0.005)
+            await asyncio.to_thread(started.wait, PATIENCE)
             task.cancel()
-        await asyncio.sleep(0.02)
+            await asyncio.wait([task])
         return gate.running, gate.waiting()
 
     running, waiting = asyncio.run(join_and_cancel())
     assert (running, waiting, gate.most_at_once) == (1, 0, 1)
     release.set()
-    assert gate.submit("next", lambda: 7).result(timeout=5) == 7
+    assert gate.submit("next", lambda: 7).result(timeout=PATIENCE) == 7
 
 
 def test_clients_are_served_in_turn_whoever_came_first():
     gate, release, order = Gate(1), threading.Event(), []
-    gate.submit("first", lambda: release.wait(5))
-    time.sleep(0.02)
+    gate.submit("first", lambda: release.wait(PATIENCE))
+    wait_until(lambda: gate.running == 1)
     jobs = [gate.submit("greedy", lambda i=i: order.append(f"greedy {i}")) for i in range(5)]
     jobs += [gate.submit("modest", lambda: order.append("modest"))]
     assert gate.waiting("greedy") == 5 and gate.waiting() == 6
     release.set()
     for job in jobs:
-        job.result(timeout=5)
+        job.result(timeout=PATIENCE)
     assert order.index("modest") == 1
 
 
@@ -68,8 +73,8 @@ def test_a_worker_outlives_what_a_request_raises(error):
         raise error
 
     with pytest.raises(type(error)):
-        gate.submit("a", fail).result(timeout=5)
-    assert gate.submit("a", lambda: 3).result(timeout=5) == 3
+        gate.submit("a", fail).result(timeout=PATIENCE)
+    assert gate.submit("a", lambda: 3).result(timeout=PATIENCE) == 3
 
 
 def ask(fn, *args, edge=None, **options):
@@ -140,7 +145,6 @@ def test_a_sweep_whose_reader_left_stops_within_one_step():
         try:
             for i in range(1000):
                 steps.append(i)
-                time.sleep(0.01)
                 yield i
         finally:
             closed.set()
@@ -153,7 +157,7 @@ def test_a_sweep_whose_reader_left_stops_within_one_step():
         await stream.aclose()
 
     asyncio.run(read_two())
-    assert closed.wait(1) and len(steps) == 2
+    assert closed.wait(PATIENCE) and len(steps) == 2
 
 
 def test_a_sweep_that_is_cancelled_in_a_step_is_closed_by_its_worker():
@@ -162,7 +166,7 @@ def test_a_sweep_that_is_cancelled_in_a_step_is_closed_by_its_worker():
     def sweep():
         try:
             started.set()
-            go_on.wait(5)
+            go_on.wait(PATIENCE)
             yield 0
             yield 1
         finally:
@@ -171,15 +175,15 @@ def test_a_sweep_that_is_cancelled_in_a_step_is_closed_by_its_worker():
     async def cancel():
         stream = protect(sweep, Edge(gate), "sweep")()
         task = asyncio.ensure_future(anext(stream))
-        await asyncio.to_thread(started.wait, 5)
+        await asyncio.to_thread(started.wait, PATIENCE)
         task.cancel()
-        await asyncio.sleep(0.02)
+        await asyncio.wait([task])
         assert gate.running == 1 and not closed.is_set()
 
     asyncio.run(cancel())
     go_on.set()
-    assert closed.wait(2)
-    assert gate.submit("next", lambda: 5).result(timeout=5) == 5
+    assert closed.wait(PATIENCE)
+    assert gate.submit("next", lambda: 5).result(timeout=PATIENCE) == 5
 
 
 def test_a_sweep_lets_others_in_between_its_steps():
@@ -187,23 +191,22 @@ def test_a_sweep_lets_others_in_between_its_steps():
 
     def sweep():
         for i in range(5):
-            time.sleep(0.02)
+            if i == 1:
+                wait_until(lambda: gate.waiting() == 1)
             order.append(f"step {i}")
             yield i
 
     async def both():
-        async def read():
-            async for _ in protect(sweep, Edge(gate), "sweep")():
-                pass
-
         async def other():
-            await asyncio.sleep(0.03)
             await protect(lambda: order.append("other"), Edge(gate), "other")()
 
-        await asyncio.gather(read(), other())
+        async for step in protect(sweep, Edge(gate), "sweep")():
+            if step == 0:
+                later = asyncio.ensure_future(other())
+        await later
 
     asyncio.run(both())
-    assert 0 < order.index("other") < 5
+    assert order == ["step 0", "step 1", "other", "step 2", "step 3", "step 4"]
 
 
 def test_gradio_still_sees_the_handlers_own_signature():

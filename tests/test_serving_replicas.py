@@ -3,13 +3,13 @@
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 from gradio_client import Client
 from test_serving_http import API, Server
+from waiting import wait_until
 
 from nystrom_demo.benchmark.visitor import free_port
 
@@ -39,20 +39,24 @@ def proxy(replicas, tmp_path_factory):
     command = [NGINX, "-c", str(folder / "nginx.conf"), "-p", str(folder), "-e", "stderr"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
-    for _ in range(100):
-        try:
-            httpx.get(f"{url}/health")
-            break
-        except httpx.TransportError:
-            time.sleep(0.05)
-    yield url
-    process.terminate()
-    process.wait(10)
+    try:
+        wait_until(lambda: answers(f"{url}/health"))
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(address, timeout=60).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def ask(url: str, address: str) -> list[str]:
     """The lines of an answer that a client of this address reads in two requests, as gradio's queue needs."""
-    with httpx.Client(base_url=url, transport=httpx.HTTPTransport(local_address=address), timeout=20) as http:
+    with httpx.Client(base_url=url, transport=httpx.HTTPTransport(local_address=address), timeout=60) as http:
         event = http.post(f"{API}/call/count", json={"data": ["one two", "words", 5]}).json()["event_id"]
         with http.stream("GET", f"{API}/call/count/{event}") as answer:
             return [line for line in answer.iter_lines() if line]

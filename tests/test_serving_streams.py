@@ -1,7 +1,9 @@
 """A page that asks while it has yet to read the end of its event stream gets its answer all the same."""
 
 import pytest
-from test_serving_http import Server, wait_until
+from browser import TIMEOUT_MS
+from test_serving_http import Server
+from waiting import wait_until
 
 from nystrom_demo.serving.streams import EndedStreams
 
@@ -61,16 +63,17 @@ def test_what_accepts_a_request_names_the_stream_that_ended_last(server):
 @pytest.mark.browser
 def test_a_request_made_before_the_page_has_read_its_streams_end_is_answered(server, chromium):
     page = chromium.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
     page.add_init_script(SLOW_LINE)
     try:
         page.goto(server.url)
         with page.expect_response("**/queue/join?*"):
             page.click("#go")
         pending = server.demo._queue.pending_event_ids_session
-        wait_until(lambda: not any(pending.values()), 20)  # the server has answered, and ended the stream
+        wait_until(lambda: not any(list(pending.values())))  # the server has answered, and ended the stream
         with page.expect_response("**/queue/join?*"):
             page.click("#sweep")
         page.evaluate("release()")
-        page.wait_for_function("document.querySelector('#answer textarea').value.startsWith('step')", timeout=20_000)
+        page.wait_for_function("document.querySelector('#answer textarea').value.startsWith('step')")
     finally:
         page.close()

@@ -113,11 +113,10 @@ class Page(Visitor):
         self.values["tasks-head"] = task
         return [self.fire(self.event("tasks-head", "input", "bench-task")), *self.settle("tasks-answer")]
 
-    def choose_head(self, layer: int, head: int) -> list[Answer]:
+    def choose_head(self, layer: int, head: int) -> Answer:
         """From a click in the mosaic to the maps' numbers."""
-        chosen = self.event("attention-mosaic", "choose", "attention-head")
-        shown = self.after(chosen, "attention-viewer")
-        return [self.fire(chosen, {"layer": layer, "head": head}), self.fire(shown)]
+        self.values |= {"attention-layer": layer, "attention-head": head}  # the page's own doing
+        return self.fire(self.after(self.event("attention-mosaic", "choose", "attention-head"), "attention-viewer"))
 
 
 def measure(options: argparse.Namespace, lengths: Sequence[int]) -> list[Point]:
@@ -202,8 +201,8 @@ def time_maps(server: Server, texts: Texts, options: argparse.Namespace, lengths
                 page.values |= {"attention-layer": 0, "attention-head": 0}
                 page.type(texts.of(n))
                 found[MAPS].append(total(page.settle("attention-viewer")))
-                found[OTHER_HEAD].append(total(page.choose_head(1, 1)))
-                found[REPEATED].append(total(page.choose_head(1, 1)))
+                found[OTHER_HEAD].append(page.choose_head(1, 1))
+                found[REPEATED].append(page.choose_head(1, 1))
             points += [Point(what, n, answers) for what, answers in found.items()]
     return points
 

@@ -82,7 +82,7 @@ class Visitor:
             self.names[part["id"]]: None if part["type"] == "state" else part["props"].get("value")
             for part in config["components"]
         }
-        self.events = [event for event in config["dependencies"] if event["backend_fn"]]
+        self.events = config["dependencies"]
 
     def __enter__(self) -> "Visitor":
         return self
@@ -105,10 +105,10 @@ class Visitor:
                 return later
         raise LookupError(f"No event after {event['api_name']} changes #{output}.")
 
-    def fire(self, event: dict[str, Any], event_data: dict[str, Any] | None = None) -> Answer:
+    def fire(self, event: dict[str, Any]) -> Answer:
         """Send the event with the page's values, and take up what comes back. RuntimeError where the server refuses."""
         data = [self.values[self.names[part]] for part in event["inputs"]]
-        body = {"fn_index": event["id"], "data": data, "session_hash": self.session, "event_data": event_data}
+        body = {"fn_index": event["id"], "data": data, "session_hash": self.session, "event_data": None}
         began = time.perf_counter()
         output, num_bytes = self._run(body) if event["queue"] is False else self._join(body)
         seconds = time.perf_counter() - began

@@ -14,13 +14,13 @@ from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.serving.admission import admit_maps, admit_reading
 from nystrom_demo.serving.remembering import ANSWERS, about
-from nystrom_demo.serving.validation import check_integer
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, takes_bench
-from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
+from nystrom_demo.ui.events import EACH, LAST
 from nystrom_demo.ui.takeaway import code_section
 from nystrom_demo.ui.viewer import (
     ShownToken,
+    chosen_head,
     code_for_head,
     head_payload,
     head_viewer,
@@ -97,7 +97,7 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
     heads = mosaic("attention-mosaic")
     viewer = head_viewer("attention-viewer")
     code = code_section("attention-code")
-    heads.choose(take_choice, None, [layer, head], **EACH, **AT_ONCE).then(
+    heads.choose(None, None, [layer, head], js=chosen_head("attention-mosaic"), **EACH).then(
         takes_bench(functools.partial(show_head, reader)),
         [*bench.inputs, layer, head],
         [viewer, code],
@@ -109,11 +109,6 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
         [layer, head, viewer, code, heads],
         (takes_bench(functools.partial(show_mosaic, reader)), [*bench.inputs, layer, head], [heads]),
     )
-
-
-def take_choice(event: gr.EventData) -> tuple[int, int]:
-    """Layer and head that were clicked in the mosaic."""
-    return tuple(check_integer(name, getattr(event, name, None), 0, 10_000) for name in ("layer", "head"))
 
 
 def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:

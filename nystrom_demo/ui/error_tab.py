@@ -33,12 +33,12 @@ from nystrom_demo.serving.validation import check_choice
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.snippets import errors as snippets
 from nystrom_demo.ui import long_texts
-from nystrom_demo.ui.attention_tab import ReadText, TextReader, take_choice
+from nystrom_demo.ui.attention_tab import ReadText, TextReader
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, takes_bench
-from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
+from nystrom_demo.ui.events import EACH, LAST
 from nystrom_demo.ui.heads.markup import message
 from nystrom_demo.ui.takeaway import SKIPPED, Slot, code_section, emptied, figure_slot, filled
-from nystrom_demo.ui.viewer import mosaic, mosaic_payload
+from nystrom_demo.ui.viewer import chosen_head, mosaic, mosaic_payload
 
 SPECTRUM_TOKENS = 2_560  # past it a singular value decomposition takes tens of seconds
 ALL_HEADS_TOKENS = 1_024  # past it every head at every m takes longer than anyone waits
@@ -90,7 +90,7 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
     refresh = Refresh(
         takes_bench(functools.partial(show, reader)), own, [bench.layer, bench.head, heads, lead], then, lead
     )
-    chosen = heads.choose(take_choice, None, [bench.layer, bench.head], **EACH, **AT_ONCE)
+    chosen = heads.choose(None, None, [bench.layer, bench.head], js=chosen_head("error-mosaic"), **EACH)
     chosen.then(refresh.fn, refresh.inputs, refresh.outputs, **LAST).then(*then, **LAST)
     measure.input(
         takes_bench(functools.partial(show_measure, checkpoints)), [*own, known], [*slots[0], *slots[1]], **LAST

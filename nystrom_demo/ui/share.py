@@ -32,6 +32,8 @@ TAKE_CELL = """(...values) => {
   values[values.length - 1] = document.querySelector('#attention-viewer [data-held]')?.dataset.held ?? '';
   return values;
 }"""
+# In the page: once the server answers an event with tabs, gradio copies all that they hold, 20 ms, at each later event.
+OPEN_TAB = "(tab) => tab ? { __type__: 'update', selected: tab } : { __type__: 'update' }"
 COPY = """async (query, note) => {
   if (!query) return [query, note];
   const link = location.origin + location.pathname + query;
@@ -104,7 +106,7 @@ def wire_share(
 
     loaded = app.load(restore_link, None, restored, **LAST, **AT_ONCE)
     # The tab opens when all else is in place, with the stamp that it then has.
-    loaded.then(lambda tab: gr.update(selected=tab) if tab else gr.skip(), link_tab, tabs, **LAST, **AT_ONCE)
+    loaded.then(None, link_tab, tabs, js=OPEN_TAB, api_visibility="private")
     return link
 
 

@@ -6,8 +6,17 @@ browser.
 """
 
 from nystrom_demo.ui.viewer.code import code_for_head
-from nystrom_demo.ui.viewer.components import head_viewer, mosaic
+from nystrom_demo.ui.viewer.components import chosen_head, head_viewer, mosaic
 from nystrom_demo.ui.viewer.payload import head_payload, mosaic_payload
 from nystrom_demo.ui.viewer.tokens import ShownToken, shown_tokens
 
-__all__ = ["ShownToken", "code_for_head", "head_payload", "head_viewer", "mosaic", "mosaic_payload", "shown_tokens"]
+__all__ = [
+    "ShownToken",
+    "chosen_head",
+    "code_for_head",
+    "head_payload",
+    "head_viewer",
+    "mosaic",
+    "mosaic_payload",
+    "shown_tokens",
+]

@@ -69,6 +69,20 @@ function signedColour(table, value, top) {
   return table[Math.round((0.5 + 0.5 * Math.sign(value) * size) * (TABLE - 1))];
 }
 
+/** Fills pixels with weights on a scale that ends at `top`. */
+function weightPixels(table, grid, top) {
+  return (pixels) => {
+    for (let i = 0; i < pixels.length; i++) pixels[i] = weightColour(table, grid[i], top);
+  };
+}
+
+/** Fills pixels with signed values, zero in the middle, on a scale that ends at ±top. */
+function signedPixels(table, grid, top) {
+  return (pixels) => {
+    for (let i = 0; i < pixels.length; i++) pixels[i] = signedColour(table, grid[i], top);
+  };
+}
+
 /** The value below which `share` of the grids' absolute values lie, so that a few extremes do not dim the rest. */
 function percentile(grids, share) {
   let top = 0;
@@ -89,15 +103,14 @@ function percentile(grids, share) {
   return top;
 }
 
-/** A canvas of rows × columns pixels, coloured by colourOf(index). */
-function paint(rows, columns, colourOf) {
+/** A canvas of rows × columns pixels, whose packed colours `fill` writes; with a loop of its own each is compiled well. */
+function paint(rows, columns, fill) {
   const canvas = document.createElement('canvas');
   canvas.width = columns;
   canvas.height = rows;
   const context = canvas.getContext('2d');
   const image = context.createImageData(columns, rows);
-  const pixels = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < pixels.length; i++) pixels[i] = colourOf(i);
+  fill(new Uint32Array(image.data.buffer));
   context.putImageData(image, 0, 0);
   return canvas;
 }

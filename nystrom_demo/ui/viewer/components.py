@@ -33,7 +33,7 @@ show();
 watch('value', show);
 """
 START_VIEWER = f"const view = makeViewer(element, PALETTE);{START}"
-START_MOSAIC = f"const view = makeMosaic(element, PALETTE, (head) => trigger('choose', head));{START}"
+START_MOSAIC = f"const view = makeMosaic(element, PALETTE, () => trigger('choose'));{START}"
 
 
 def head_viewer(elem_id: str) -> gr.HTML:
@@ -42,8 +42,13 @@ def head_viewer(elem_id: str) -> gr.HTML:
 
 
 def mosaic(elem_id: str) -> gr.HTML:
-    """All heads as a mosaic; its value is a `mosaic_payload`. Fires "choose" with {layer, head}, counted from 0."""
+    """All heads as a mosaic; its value is a `mosaic_payload`. Fires "choose" once one is chosen: see `chosen_head`."""
     return _component("mosaic", (*SHARED_SCRIPTS, "mosaic.js", "mosaic_takeaway.js"), START_MOSAIC, elem_id)
+
+
+def chosen_head(elem_id: str) -> str:
+    """JavaScript for the event "choose": the layer and head that the mosaic has chosen, from 0, without a request."""
+    return f"() => document.querySelector('#{elem_id} .cell[aria-pressed=true]').dataset.head.split(',').map(Number)"
 
 
 def palette() -> dict[str, Any]:

@@ -18,10 +18,9 @@ function factorSizes(width, share) {
 }
 
 function fitFactors(view) {
-  const width = view.parts.equation.clientWidth;
-  if (!width || !view.head) return;
+  if (!view.room || !view.head) return;
   const ratio = window.devicePixelRatio || 1;
-  const sizes = factorSizes(width, view.head.m / view.head.n);
+  const sizes = factorSizes(view.room, view.head.m / view.head.n);
   for (const name of FACTORS) {
     fitCanvas(view.factorCanvases[name], ...sizes[name], ratio);
     Object.assign(view.factorCanvases[name], { shownWidth: sizes[name][0], shownHeight: sizes[name][1], ratio });

@@ -40,26 +40,37 @@ function segmentMeans(x, segments, m, dim) {
   return means;
 }
 
-/** The scaled logits of one query against `count` keys, into `out`. */
+/** The scaled logits of one query against `count` keys, into `out`: four keys side by side, since a sum alone would wait
+ * for each of its own additions. */
 function logitsOf(q, row, k, count, dim, scale, out) {
-  for (let u = 0; u < count; u++) out[u] = scale * dot(q, row * dim, k, u * dim, dim);
+  const from = row * dim;
+  let u = 0;
+  for (; u + 3 < count; u += 4) {
+    let [s0, s1, s2, s3] = [0, 0, 0, 0];
+    const k0 = u * dim;
+    const k1 = k0 + dim;
+    const k2 = k1 + dim;
+    const k3 = k2 + dim;
+    for (let c = 0; c < dim; c++) {
+      const x = q[from + c];
+      s0 += x * k[k0 + c];
+      s1 += x * k[k1 + c];
+      s2 += x * k[k2 + c];
+      s3 += x * k[k3 + c];
+    }
+    out[u] = scale * s0;
+    out[u + 1] = scale * s1;
+    out[u + 2] = scale * s2;
+    out[u + 3] = scale * s3;
+  }
+  for (; u < count; u++) out[u] = scale * dot(q, from, k, u * dim, dim);
 }
 
-/** Σ a[i] b[j] from two places on. Four sums side by side, since one would wait for each of its own additions. */
+/** Σ a[i] b[j] from two places on. */
 function dot(a, i, b, j, dim) {
-  let s0 = 0;
-  let s1 = 0;
-  let s2 = 0;
-  let s3 = 0;
-  const last = i + dim;
-  for (; i + 3 < last; i += 4, j += 4) {
-    s0 += a[i] * b[j];
-    s1 += a[i + 1] * b[j + 1];
-    s2 += a[i + 2] * b[j + 2];
-    s3 += a[i + 3] * b[j + 3];
-  }
-  for (; i < last; i++, j++) s0 += a[i] * b[j];
-  return s0 + s1 + (s2 + s3);
+  let sum = 0;
+  for (let c = 0; c < dim; c++) sum += a[i + c] * b[j + c];
+  return sum;
 }
 
 function softmaxRows(q, k, rows, columns, dim, scale) {

@@ -108,11 +108,10 @@ function readMosaic(mosaic, index) {
 }
 
 function chooseHead(mosaic, index) {
-  const { layer, head } = mosaic.value.heads[index];
-  mosaic.chosen = `${layer},${head}`;
+  mosaic.chosen = mosaic.cells[index].dataset.head;
   colourMosaic(mosaic);
   readMosaic(mosaic, index);
-  mosaic.choose({ layer, head });
+  mosaic.choose();
 }
 
 /** Arrow keys move the focus over the grid; Enter and space press the button as they always do. */

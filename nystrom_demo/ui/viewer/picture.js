@@ -50,13 +50,18 @@ function keepTop(grid, size, share) {
 /** Canvases {exact, landmark, difference} of the grids in the theme's colours. */
 function paintGrids(grids, scales, marks) {
   const { size, kept, top, differenceTop } = grids;
-  const faded = (i) => kept && !kept[i];
-  const weights = (grid) => (i) => {
-    if (faded(i)) return scales.faded;
-    if (marks && grid[i] < 0) return weightColour(scales.negative, -grid[i], top);
-    return weightColour(scales.weight, grid[i], top);
+  const fade = (pixels) => {
+    if (kept) for (let i = 0; i < pixels.length; i++) if (!kept[i]) pixels[i] = scales.faded;
   };
-  const signed = (i) => (faded(i) ? scales.faded : signedColour(scales.difference, grids.difference[i], differenceTop));
+  const weights = (grid) => (pixels) => {
+    weightPixels(scales.weight, grid, top)(pixels);
+    if (marks) for (let i = 0; i < pixels.length; i++) if (grid[i] < 0) pixels[i] = weightColour(scales.negative, -grid[i], top);
+    fade(pixels);
+  };
+  const signed = (pixels) => {
+    signedPixels(scales.difference, grids.difference, differenceTop)(pixels);
+    fade(pixels);
+  };
   return {
     exact: paint(size, size, weights(grids.exact)),
     landmark: paint(size, size, weights(grids.landmark)),
@@ -77,9 +82,9 @@ function paintFactors(head, axis, scales) {
   };
   return {
     tops,
-    kernel_1: paint(first.rows, first.columns, (i) => weightColour(scales.kernel_1, first.grid[i], tops.kernel_1)),
-    kernel_2: paint(middle.rows, middle.columns, (i) => signedColour(scales.kernel_2, middle.grid[i], tops.kernel_2)),
-    kernel_3: paint(third.rows, third.columns, (i) => weightColour(scales.kernel_3, third.grid[i], tops.kernel_3)),
+    kernel_1: paint(first.rows, first.columns, weightPixels(scales.kernel_1, first.grid, tops.kernel_1)),
+    kernel_2: paint(middle.rows, middle.columns, signedPixels(scales.kernel_2, middle.grid, tops.kernel_2)),
+    kernel_3: paint(third.rows, third.columns, weightPixels(scales.kernel_3, third.grid, tops.kernel_3)),
   };
 }
 

@@ -100,11 +100,13 @@ function strongestCell({ head, axis }) {
   return row < 0 || column < 0 ? null : { row, column };
 }
 
-/** Pictures and page colours of the current theme. */
-function repaint(view) {
-  if (!view.head) return;
-  const { palette, head, axis } = view;
+/** Scales and page colours of the current theme, read once a theme: to read a style the browser brings the page's up to
+ * date, all of it. */
+function takeTheme(view) {
+  const { palette } = view;
   const dark = isDark();
+  if (view.dark === dark) return;
+  view.dark = dark;
   // Custom properties, since a colour itself may still be on its way from one theme to the other.
   const style = getComputedStyle(view.parts.viewer);
   const own = (name) => style.getPropertyValue(`--viewer-${name}`).trim();
@@ -119,16 +121,29 @@ function repaint(view) {
     halo: dark ? palette.ground.dark : palette.ground.light,
     chipText: dark ? '#000' : '#fff',
   };
-  view.pictures = paintGrids(view.grids, view.scales, view.options.marks);
+}
+
+/** Pictures in the colours of the current theme. */
+function repaint(view) {
+  if (!view.head) return;
+  const { head, axis, grids } = view;
+  takeTheme(view);
+  view.pictures = paintGrids(grids, view.scales, view.options.marks);
   view.factorPictures = paintFactors(head, axis, view.scales);
-  view.factorPictures.product = paint(view.grids.size, view.grids.size, (i) =>
-    weightColour(view.scales.weight, view.grids.landmark[i], view.grids.top),
-  );
-  fitFactors(view);
-  view.plots.forEach(fitPlot);
+  view.factorPictures.product = paint(grids.size, grids.size, weightPixels(view.scales.weight, grids.landmark, grids.top));
+  if (view.room) fitFactors(view);
+  else fit(view);
   writeLegends(view);
   drawSoon(view, 'base');
   drawSoon(view, 'lens');
+}
+
+/** Fits all canvases to the room that the page has for them; true when a map's changed. Only where that may have changed:
+ * to measure it the browser lays the page out. */
+function fit(view) {
+  view.room = view.parts.equation.clientWidth;
+  fitFactors(view);
+  return view.plots.map(fitPlot).some(Boolean);
 }
 
 /** Draws on the next frame, once, however many changes ask for it. */
@@ -139,12 +154,13 @@ function drawSoon(view, what) {
     view.frame = null;
     if (!view.head) return;
     Object.assign(view.parts.viewer.dataset, { size: view.axis.size, span: view.window.span.toFixed(2) });
+    const lensLater = view.waiting.has('base') && view.waiting.has('lens'); // a style for each token of each text
     if (view.waiting.has('base')) {
       view.plots.forEach((plot) => drawBase(plot, view));
       writePooling(view);
-    }
-    if (view.waiting.has('lens')) drawLens(view);
+    } else if (view.waiting.has('lens')) drawLens(view);
     view.waiting.clear();
+    if (lensLater) drawSoon(view, 'lens');
     view.plots.forEach((plot) => drawMark(plot, view));
     drawFactors(view);
   });
@@ -229,9 +245,7 @@ function refine(view) {
 function watchSurroundings(view) {
   new ResizeObserver(() => {
     if (!view.head) return;
-    const changed = view.plots.map(fitPlot).some(Boolean);
-    fitFactors(view);
-    drawSoon(view, changed ? 'base' : 'mark');
+    drawSoon(view, fit(view) ? 'base' : 'mark');
   }).observe(view.root);
   let dark = isDark();
   new MutationObserver(() => {

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from browser import app_url, open_page  # noqa: F401  (fixtures)
+from browser import TIMEOUT_MS, app_url, open_page  # noqa: F401  (fixtures)
 from tiny_box import make_tiny_box
 
 from nystrom_demo.benchmark.pages import chromium_path
@@ -40,10 +40,11 @@ def chromium():
     path = chromium_path()
     if path is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("Browser tests need chromium on the path.")
-    from playwright.sync_api import sync_playwright  # here, so that other tests do without it
+    from playwright.sync_api import expect, sync_playwright  # here, so that other tests do without it
 
     quiet = ["background-networking", "component-update", "sync"]
     options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", *(f"--disable-{x}" for x in quiet)]
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=options)
         yield browser

@@ -1,8 +1,7 @@
-"""The middleware in front of gradio: which routes exist, what may be sent to them, what every answer carries."""
+"""The middleware in front of gradio: what may be sent to its routes, what every answer carries."""
 
 import asyncio
 import json
-import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -16,6 +15,7 @@ from nystrom_demo.serving.headers import security_headers
 from nystrom_demo.serving.health import Readiness
 from nystrom_demo.serving.log import client_tag, log, trace_of
 from nystrom_demo.serving.pages import UNREAD_QUEUES, forget_unread
+from nystrom_demo.serving.routes import API, MCP_ROUTES, ROUTES, Denied, find_route
 from nystrom_demo.serving.settings import LOOPBACK, Settings
 from nystrom_demo.serving.streams import EndedStreams
 from nystrom_demo.serving.validation import Refusal
@@ -26,33 +26,10 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 BODY_SECONDS = 20.0
 FAILED = "The server failed on this request."
-PATH_CHARS, QUERY_CHARS = 1_024, 16_384
-API = "/gradio_api"
-NAME = r"(?P<name>[A-Za-z_][A-Za-z0-9_]{0,63})"
-ROUTES = tuple(
-    (frozenset(methods.split()), re.compile(pattern, re.ASCII), kind)
-    for methods, pattern, kind in (
-        ("GET HEAD", r"/", "page"),
-        ("GET HEAD", r"/(static|assets|svelte)/[\w./@+-]{1,255}", "page"),
-        ("GET HEAD", r"(/gradio_api)?/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/config/?", "page"),
-        ("GET HEAD", API + r"/(info/?|app_id|startup-events)", "page"),
-        ("GET HEAD", API + r"/file=.{1,1000}", "page"),
-        ("GET", API + r"/heartbeat/[\w-]{1,64}", "stream"),
-        ("GET", API + r"/queue/data", "stream"),
-        ("GET", API + rf"/call/{NAME}/[\w-]{{1,64}}", "stream"),
-        ("POST", API + rf"/call/{NAME}/?", "call"),
-        ("POST", API + r"/queue/join", "join"),
-        ("POST", API + r"/run/predict/?", "run"),
-        ("POST", API + r"/cancel", "cancel"),
-        ("POST", API + r"/reset/?", "reset"),
-    )
-)
-MCP = re.compile(API + r"/mcp(/http)?/?", re.ASCII)
-MCP_ROUTES = ((frozenset(("GET",)), MCP, "stream"), (frozenset(("POST", "DELETE")), MCP, "mcp"))
 
 
 class Guard:
-    """An ASGI middleware around the gradio app of `demo`. See `ROUTES` for what it lets through."""
+    """An ASGI middleware around the gradio app of `demo`. See `routes` for what it lets through."""
 
     def __init__(self, app: Callable, demo: gr.Blocks, settings: Settings, readiness: Readiness | None = None):
         self.app, self.demo, self.settings, self.readiness = app, demo, settings, readiness
@@ -74,9 +51,9 @@ class Guard:
         host, origin = headers.get("host", ""), headers.get("origin")
         allowed = self.settings.origins
         if self.settings.loopback_only and _hostname(f"//{host}") not in LOOPBACK:
-            raise _Denied(403, "This server answers only to the machine it runs on.")
+            raise Denied(403, "This server answers only to the machine it runs on.")
         if origin is not None and urlsplit(origin).netloc != host and origin not in allowed:
-            raise _Denied(403, "Pages of other origins may not call this server.")
+            raise Denied(403, "Pages of other origins may not call this server.")
 
     def public_names(self) -> set[str]:
         return {str(fn.api_name) for fn in self.demo.fns.values() if fn.api_name and fn.api_visibility == "public"}
@@ -86,27 +63,19 @@ class Guard:
         events = list(self.demo._queue.event_ids_to_events.values())
         settings = self.settings
         if len(events) >= settings.queue:
-            raise _Denied(503, f"The server is busy with {settings.queue} requests; try again in a few seconds.")
+            raise Denied(503, f"The server is busy with {settings.queue} requests; try again in a few seconds.")
         mine = sum(self._client_of_event(event) == client for event in events)
         if mine >= settings.queue_per_client:
             limit = settings.queue_per_client
-            raise _Denied(503, f"Your address has {limit} requests waiting; wait for their answers.")
+            raise Denied(503, f"Your address has {limit} requests waiting; wait for their answers.")
         if session and sum(event.session_hash == session for event in events) >= settings.queue_per_session:
             limit = settings.queue_per_session
-            raise _Denied(503, f"This page has {limit} requests waiting; wait for their answers.")
+            raise Denied(503, f"This page has {limit} requests waiting; wait for their answers.")
         forget_unread(self.demo._queue, session, UNREAD_QUEUES * settings.queue)
 
     def _client_of_event(self, event: Any) -> str:
         request = event.request
         return client_of(request.headers, getattr(request.client, "host", None), self.settings.proxy_hops)
-
-
-class _Denied(Exception):
-    """An answer that the guard gives itself: a status and a sentence."""
-
-    def __init__(self, status: int, message: str):
-        super().__init__(message)
-        self.status, self.message = status, message
 
 
 class _Exchange:
@@ -130,7 +99,7 @@ class _Exchange:
                 streaming = self.kind == "stream"
                 self.guard.streams += streaming
                 await self.guard.app(self.scope, receive, self._send)
-        except _Denied as denied:
+        except Denied as denied:
             await self._answer(denied.status, _told(denied.message))
         except Refusal as refusal:
             # What refuses a place in the queue is drawn by the page.
@@ -156,11 +125,11 @@ class _Exchange:
     async def _checked(self) -> Receive:
         """The stream to hand on, once route, origin, size and content have passed."""
         self.guard.refuse_foreigners(self.headers)
-        name = self._route()
+        self.kind, name = find_route(self.scope, self.guard.routes)
         if self.kind == "stream" and self.guard.streams >= self.guard.settings.streams:
-            raise _Denied(503, "The server has too many open pages; try again in a minute.")
+            raise Denied(503, "The server has too many open pages; try again in a minute.")
         if name is not None and name not in self.guard.public_names():
-            raise _Denied(404, "There is no such endpoint.")
+            raise Denied(404, "There is no such endpoint.")
         if self.scope["path"] == API + "/queue/data":
             session = parse_qs(self.scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
             if not TOKEN.match(session):
@@ -172,23 +141,6 @@ class _Exchange:
         if self.kind != "mcp":  # a tool's call comes back as a call of the endpoint, which is checked then
             self._check_body(value, name)
         return self._replay(body)
-
-    def _route(self) -> str | None:
-        path = self.scope["path"]
-        if len(path) > PATH_CHARS or len(self.scope["query_string"]) > QUERY_CHARS:
-            raise _Denied(414, "The address is too long.")
-        bad = not path.isprintable() or ".." in path or any(len(part) > 250 for part in path.split("/"))
-        methods = set()
-        for allowed, pattern, kind in () if bad else self.guard.routes:
-            match = pattern.fullmatch(path)
-            if match:
-                methods |= allowed
-                if self.scope["method"] in allowed:
-                    self.kind = kind
-                    return match.groupdict().get("name")
-        if methods:
-            raise _Denied(405, f"This address takes {', '.join(sorted(methods))}.")
-        raise _Denied(404, "There is no such address.")
 
     def _check_body(self, value: Any, name: str | None) -> None:
         demo = self.guard.demo
@@ -204,7 +156,7 @@ class _Exchange:
 
     async def _body(self) -> bytes:
         limit = self.guard.settings.body_kb * 1024
-        too_long = _Denied(413, f"The body must have at most {self.guard.settings.body_kb} kB.")
+        too_long = Denied(413, f"The body must have at most {self.guard.settings.body_kb} kB.")
         declared = self.headers.get("content-length", "")
         if declared.isdigit() and int(declared[:20]) > limit:
             raise too_long
@@ -214,14 +166,14 @@ class _Exchange:
                 while True:
                     message = await self.receive()
                     if message["type"] == "http.disconnect":
-                        raise _Denied(400, "The body ended early.")
+                        raise Denied(400, "The body ended early.")
                     body += message.get("body", b"")
                     if len(body) > limit:
                         raise too_long
                     if not message.get("more_body", False):
                         return bytes(body)
         except TimeoutError:
-            raise _Denied(408, "The body took too long to arrive.") from None
+            raise Denied(408, "The body took too long to arrive.") from None
 
     def _replay(self, body: bytes) -> Receive:
         # The body was checked as JSON, so it is JSON whatever its sender called it.

@@ -11,6 +11,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from nystrom_demo.checkpoints import BUNDLED, Library, load_bundled
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.serving.allocator import share_arenas
 from nystrom_demo.serving.gpu import is_lent
 from nystrom_demo.serving.launching import choose_device, launch, set_threads
 from nystrom_demo.serving.memory import request_bytes
@@ -30,6 +31,7 @@ def load_library(settings: Settings, device: torch.device) -> Library:
 
 
 def main() -> None:
+    share_arenas()
     settings = Settings.from_env()
     disable_progress_bar()  # of weights that load; standard error is the log, an object a line
     set_threads(settings)

@@ -27,9 +27,9 @@ TERMINAL_SECONDS = 10.0
 SWEEP_SECONDS = 1.0  # a sweep that goes on is read for so long, then cancelled
 AT_ONCE = 16
 FIELDS = ("fn_index", "session_hash", "event_data", "trigger_id", "batched", "event_id", "data")
-LEAK = re.compile(
-    r"Traceback|File \\?\"|site-packages|/usr/|/home/|/root|/tmp|\.py\b|\bgradio\b|\btorch\b|\btransformers\b|uvicorn|"
-    r"starlette|fastapi|pydantic|\bnumpy\b|\bpandas\b|\bhttpx\b"
+LEAK = re.compile(  # "transformers landmarks" is one of the ways to attend that the Time tab offers
+    r"Traceback|File \\?\"|site-packages|/usr/|/home/|/root|/tmp|\.py\b|\bgradio\b|\btorch\b|"
+    r"\btransformers\b(?! landmarks)|uvicorn|starlette|fastapi|pydantic|\bnumpy\b|\bpandas\b|\bhttpx\b"
 )
 
 
@@ -266,8 +266,8 @@ def main(count: int, program: str, seed: int) -> int:
         before, began = app.resident_mb(), time.monotonic()
         score = asyncio.run(attack(app.url, count, seed))
         seconds = time.monotonic() - began
-        alive = app.process.poll() is None and httpx.get(f"{app.url}/health", timeout=5).status_code == 200
-        ready = httpx.get(f"{app.url}/ready", timeout=5).status_code == 200
+        alive = app.process.poll() is None and httpx.get(f"{app.url}/health", timeout=30).status_code == 200
+        ready = httpx.get(f"{app.url}/ready", timeout=30).status_code == 200
         print(f"{count} hostile requests in {seconds:.0f} s: {dict(score.kinds)}")
         print(f"statuses {dict(score.statuses)}")
         print(f"{score.accepted} accepted, slowest terminal message {score.slowest:.2f} s")

@@ -1,11 +1,5 @@
 """Nyström attention in the browser: choose the checkpoints, build the page, launch it."""
 
-import os
-
-# Before torch is imported, since OpenMP reads it once. Its threads would spin between two operations; where other
-# processes share the cores that starves the next one (one attention at n = 2,048 on two shared cores: 38 ms, now 15).
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 import torch
 from transformers.utils.logging import disable_progress_bar
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from browser import PHONE, WIDE, serving
+from playwright.sync_api import expect
+from waiting import in_time
 
 from nystrom_demo.benchmark.visitor import free_port
 from nystrom_demo.lessons import load_lessons
@@ -42,11 +44,15 @@ def lit(page, part: str) -> set[str]:
     return set(found)
 
 
+def expect_lit(page, part: str, keys: set[str]) -> None:
+    assert in_time(lambda: lit(page, part), keys) == keys
+
+
 def test_the_page_opens_on_a_whole_first_step(open_page):
     page = open_page()
     wait_for_step(page, 0)
     assert page.locator("#learn-picture .block").count() >= 3
-    assert page.locator("#learn-text .learn-steps button").count() == len(LESSONS)
+    expect(page.locator("#learn-text .learn-steps button")).to_have_count(len(LESSONS))
 
 
 def test_every_step_is_drawn_with_every_example(open_page):
@@ -67,14 +73,16 @@ def test_pointing_lights_both_ways(open_page):
     page = open_page()
     open_step(page, 5)
     page.hover("#learn-text .learn-formula [data-key='kernel_1']")
-    assert lit(page, "picture") == {"kernel_1"}
+    expect_lit(page, "picture", {"kernel_1"})
     page.hover("#learn-picture .block[data-key='kernel_3'] image")
-    assert lit(page, "text") == {"kernel_3"}
-    assert page.inner_text(".learn-tip").startswith("B: ")
+    expect_lit(page, "text", {"kernel_3"})
+    expect(page.locator(".learn-tip")).to_have_text(re.compile("^B: "))
     page.hover("#learn-picture .block[data-key='kernel_3'] image", position={"x": 1, "y": 1})
-    assert re.search(r"row: landmark 1 “.*\n+column: tokens? 1 ", page.inner_text(".learn-tip"))
+    expect(page.locator(".learn-tip")).to_contain_text(
+        re.compile(r"row: landmark 1 “.*\n+column: tokens? 1 "), use_inner_text=True
+    )
     page.hover("h2#learn-title")
-    assert lit(page, "picture") == set()
+    expect_lit(page, "picture", set())
 
 
 def test_focus_lights_both_ways_and_keys_hold_it(open_page):
@@ -82,35 +90,35 @@ def test_focus_lights_both_ways_and_keys_hold_it(open_page):
     open_step(page, 5)
     page.focus("#learn-text .learn-formula [data-key='landmark']")
     page.keyboard.press("Tab")
-    assert lit(page, "picture") == {"kernel_1"}
+    expect_lit(page, "picture", {"kernel_1"})
     page.keyboard.press("Enter")
     page.focus("#learn-text .learn-options button")
-    assert lit(page, "picture") == {"kernel_1"}
+    expect_lit(page, "picture", {"kernel_1"})
     page.keyboard.press("Escape")
-    assert lit(page, "picture") == set()
+    expect_lit(page, "picture", set())
     page.focus("#learn-picture .block[data-key='kernel_2']")
-    assert lit(page, "text") == {"kernel_2"}
+    expect_lit(page, "text", {"kernel_2"})
 
 
 def test_a_result_waits_for_the_prediction_which_outlives_a_reload(open_page):
     page = open_page()
     open_step(page, 5)
-    assert not page.is_visible("#learn-picture .chart.secret")
+    expect(page.locator("#learn-picture .chart.secret")).to_be_hidden()
     page.click("#learn-text .learn-options button[data-option='far']")
-    assert page.is_visible("#learn-picture .chart.secret")
-    assert page.inner_text("#learn-text .learn-verdict").startswith(("Right.", "Not on this text."))
-    assert "1 predictions" in page.inner_text(".learn-progress")
+    expect(page.locator("#learn-picture .chart.secret")).to_be_visible()
+    expect(page.locator("#learn-text .learn-verdict")).to_have_text(re.compile(r"^(Right\.|Not on this text\.)"))
+    expect(page.locator(".learn-progress")).to_contain_text("1 predictions")
     page.reload()
     wait_for_step(page, 0)
-    assert "1 predictions" in page.inner_text(".learn-progress")
+    expect(page.locator(".learn-progress")).to_contain_text("1 predictions")
     open_step(page, 5)
-    assert page.is_visible("#learn-picture .chart.secret")
+    expect(page.locator("#learn-picture .chart.secret")).to_be_visible()
 
 
 def test_a_result_is_not_spoken_before_the_prediction(open_page):
     page = open_page()
     open_step(page, 5)
-    assert not page.is_visible("#learn-picture .learn-summary span")
+    expect(page.locator("#learn-picture .learn-summary span")).to_be_hidden()
     assert page.get_attribute("#learn-picture svg.picture", "aria-label") == f"Picture: {LESSONS[5].title}"
 
 
@@ -129,9 +137,9 @@ def test_predictions_and_links_outlive_a_restart_of_the_server(chromium, tiny_ch
         page.click("#learn-text .learn-options button[data-option='far']")
     with serving(build_app(tiny_checkpoints), settings, **LOOK):
         show(link)
-        assert "1 predictions" in page.inner_text(".learn-progress")
-        assert page.get_attribute("#learn-text [data-option='far']", "aria-pressed") == "true"
-        assert page.input_value("#bench-text textarea") == "A great film."
+        expect(page.locator(".learn-progress")).to_contain_text("1 predictions")
+        expect(page.locator("#learn-text [data-option='far']")).to_have_attribute("aria-pressed", "true")
+        expect(page.locator("#bench-text textarea")).to_have_value("A great film.")
         context.close()
 
 
@@ -139,7 +147,7 @@ def test_controls_change_the_picture(open_page):
     page = open_page("&m=3&text=A%20great%20film.")  # short, for the page holds only the code's lines in sight
     open_step(page, 4)
     page.locator("#learn-pinv-step input[type=number]").fill("0")
-    page.wait_for_function("document.querySelector('#learn-picture svg').textContent.includes('Z after 0')")
+    expect(page.locator("#learn-picture svg.picture")).to_contain_text("Z after 0")
     page.locator("#learn-head input[type=number]").fill("2")
     page.locator("#learn-head input[type=number]").press("Tab")
     page.click("#learn-code-section button.label-wrap")
@@ -173,16 +181,16 @@ def test_a_copied_link_restores_the_view_in_a_new_browser(open_page):
     link = page.input_value("#share-link textarea, #share-link input")
     other = open_page("&" + link.partition("?")[2])
     wait_for_step(other, 4)
-    assert other.input_value("#bench-text textarea") == "A great film by the river."
+    expect(other.locator("#bench-text textarea")).to_have_value("A great film by the river.")
     numbers = [("bench-landmarks", "7"), ("bench-pinv-iterations", "9"), ("learn-layer", "2"), ("learn-head", "3")]
     for name, value in numbers:
-        other.wait_for_function(f"document.querySelector('#{name} input[type=number]').value === '{value}'")
+        expect(other.locator(f"#{name} input[type=number]")).to_have_value(value)
 
 
 def test_a_link_opens_its_tab_and_pinned_cell(open_page):
     page = open_page("&tab=attention&layer=2&head=2&cell=3,9&example=news")
     page.wait_for_selector("#attention-viewer [data-held='3,9']")
-    assert page.get_attribute("#tab-attention-button", "aria-selected") == "true"
+    expect(page.locator("#tab-attention-button")).to_have_attribute("aria-selected", "true")
 
 
 def test_hostile_text_in_a_link_is_inert(open_page):
@@ -190,9 +198,8 @@ def test_hostile_text_in_a_link_is_inert(open_page):
 
     page = open_page("&text=" + quote(HOSTILE) + "&tab=<script>alert(4)</script>")
     wait_for_step(page, 0)
-    page.wait_for_function("document.querySelector('#bench-text textarea').value.includes('onerror')")
-    assert page.input_value("#bench-text textarea") == HOSTILE
-    assert "The link's tab must be one of" in page.inner_text("#share-note")
+    expect(page.locator("#bench-text textarea")).to_have_value(HOSTILE)
+    expect(page.locator("#share-note")).to_contain_text("The link's tab must be one of")
     for index in (2, 7):
         open_step(page, index)
         reveal(page)
@@ -205,15 +212,20 @@ def test_no_step_is_wider_than_the_page(viewport, theme, open_page):
     page = open_page(viewport=viewport, theme=theme)
     for index in (3, 4, 9):
         open_step(page, index)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert in_time(lambda: page.evaluate("document.documentElement.scrollWidth <= innerWidth"), True)
     assert "1024" in page.locator("#learn-picture .tick").all_text_contents()  # a length is not rounded
 
 
 def test_a_phone_has_the_steps_in_two_even_lines(open_page):
     page = open_page(viewport=PHONE)
     wait_for_step(page, 0)
-    tops = page.eval_on_selector_all(".learn-steps button", "all => all.map((one) => one.getBoundingClientRect().top)")
-    assert [tops.count(top) for top in sorted(set(tops))] == [6, 6]
+    tops = "all => all.map((one) => one.getBoundingClientRect().top)"
+
+    def lines() -> list[int]:
+        found = page.eval_on_selector_all(".learn-steps button", tops)
+        return [found.count(top) for top in sorted(set(found))]
+
+    assert in_time(lines, [6, 6]) == [6, 6]
 
 
 def test_a_phone_turns_pages_below_the_picture(open_page):

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 from browser import PHONE, go_to
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -34,7 +35,9 @@ def words_in(picture: ElementTree.Element) -> str:
 def test_an_answer_and_its_curve_are_saved(open_page):
     page = open_page(viewport=PHONE)
     go_to(page, "Tasks", "#tasks-answer .answer")
-    assert page.locator("#tasks-answer-menu button").first.bounding_box()["height"] >= 40  # for fingers
+    button = page.locator("#tasks-answer-menu button").first
+    expect(button).to_be_visible()
+    assert button.bounding_box()["height"] >= 40  # for fingers
     picture, table = saved(page, "#tasks-answer-menu", "nystrom-answer")
     words = page.inner_text("#tasks-answer .answer").replace("\N{NO-BREAK SPACE}", " ").split()
     assert words_in(picture).split() == words
@@ -82,5 +85,5 @@ def test_factors_and_the_coloured_text_are_saved(open_page):
 def test_what_takes_something_away_waits_for_it(open_page):
     page = open_page("&tab=tasks&task=masked-lm&text=A%20great%20film.")
     page.wait_for_selector("#tasks-answer .teach")
-    assert not page.is_visible("#tasks-answer-menu .takeaway")
-    assert not page.is_visible("#tasks-answer-code-section")
+    expect(page.locator("#tasks-answer-menu .takeaway")).to_be_hidden()
+    expect(page.locator("#tasks-answer-code-section")).to_be_hidden()

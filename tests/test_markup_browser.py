@@ -5,7 +5,9 @@ from urllib.parse import quote
 
 import gradio as gr
 import pytest
-from browser import Watch, new_page, serving
+from browser import TIMEOUT_MS, Watch, new_page, serving
+from playwright.sync_api import expect
+from tiny_box import make_tiny_box
 
 from nystrom_demo.checkpoints import Library, load_bundled
 from nystrom_demo.serving.validation import Refusal
@@ -42,7 +44,6 @@ PAYLOADS = (
     "<form><button formaction=javascript:ran=1>x",
 )
 MARKUP = [before + payload for before, payload in product(BREAKOUTS, PAYLOADS)]
-BATCH = 50
 ELEMENTS = (
     "[onerror], [onload], [ontoggle], [onfocus], [onstart], iframe, object, embed, marquee, "
     "meta[http-equiv=refresh], a[href^='javascript:'], [formaction], [href*='evil.example'], [src*='evil.example']"
@@ -50,9 +51,9 @@ ELEMENTS = (
 
 
 @pytest.fixture(scope="module")
-def demo(tiny_box, tmp_path_factory):
-    """The app over checkpoints whose labels are markup, beside folders that are named so."""
-    boxes = {"cpu": load_bundled("cpu", box=tiny_box)}
+def demo(tmp_path_factory):
+    """The app over checkpoints whose labels and tokens are markup, beside folders that are named so."""
+    boxes = {"cpu": load_bundled("cpu", box=make_tiny_box(tmp_path_factory.mktemp("box"), tokens=MARKUP))}
     for task in ("sequence-classification", "token-classification"):
         config = boxes["cpu"][task].model.config
         config.id2label = {i: ("", "B-", "I-")[i % 3] + PAYLOADS[i] for i in range(config.num_labels)}
@@ -85,35 +86,58 @@ def fill(page, box: str, text: str) -> None:
     page.locator(f"{box} textarea, {box} input").blur()
 
 
-def ask_every_head(page, demo, strings: list[str]) -> None:
-    page.get_by_role("tab", name="Tasks", exact=True).click()
-    for label in page.locator("#tasks-head label").all():
-        label.click()
-        head = label.inner_text()
-        page.wait_for_function("head => document.querySelector('#tasks-head .selected')?.innerText === head", arg=head)
-        settle(page, demo)
-        if head == "Answers":
-            fill(page, "#tasks-question", " ".join(strings))
-        if head == "Choices":
-            fill(page, "#tasks-choices-question", " ".join(strings))
-            fill(page, "#tasks-options", "\n".join(" ".join(strings[i::2]) for i in range(2)))
-        settle(page, demo)
+def wait_for(page, strings: list[str]) -> None:
+    """Wait until the open tab shows every one of the strings, as text."""
+    page.wait_for_function(
+        """strings => {
+            const open = [...document.querySelectorAll("[role=tabpanel]")].filter((panel) => panel.checkVisibility());
+            const shown = open.map((panel) => panel.innerText).join(" ");
+            return strings.every((each) => shown.includes(each));
+        }""",
+        arg=strings,
+    )
+
+
+def type_text(page, demo, strings: list[str]) -> None:
+    fill(page, "#bench-text", " ".join(strings))
+    page.wait_for_timeout(500)  # typing counts after a pause
+    settle(page, demo)
+
+
+def ask_head(page, demo, head: str) -> None:
+    page.locator("#tasks-head label", has_text=head).click()
+    expect(page.locator("#tasks-head label.selected")).to_have_text(head)
+    settle(page, demo)
 
 
 def test_no_markup_is_taken_for_markup(chromium, demo):
     watch = Watch(demo.local_url)
-    batches = [MARKUP[i : i + BATCH] for i in range(0, len(MARKUP), BATCH)]
-    link = f"&text={quote(' '.join(batches[0]))}&checkpoint={quote(PAYLOADS[0])}&task={quote(PAYLOADS[1])}"
+    link = f"&text={quote(' '.join(PAYLOADS))}&checkpoint={quote(PAYLOADS[0])}&task={quote(PAYLOADS[1])}"
     page = new_page(chromium, demo.local_url, watch, link)
     settle(page, demo)
-    for batch in batches:
-        fill(page, "#bench-text", " ".join(batch))
-        page.wait_for_timeout(500)  # typing counts after a pause
-        for tab in ("Attention", "Error", "Learn"):
-            page.get_by_role("tab", name=tab, exact=True).click()
-            settle(page, demo)
-        ask_every_head(page, demo, batch)
-        assert made_of_markup(page) == []
+    type_text(page, demo, ["[MASK]", *MARKUP])
+    page.get_by_role("tab", name="Tasks", exact=True).click()
+    for head, shown in (("Masked words", []), ("Sentiment", PAYLOADS[:2]), ("Entities", MARKUP)):
+        ask_head(page, demo, head)
+        wait_for(page, shown)
+        assert made_of_markup(page) == [], head
+    ask_head(page, demo, "Choices")
+    fill(page, "#tasks-choices-question", " ".join(MARKUP))
+    fill(page, "#tasks-options", "\n".join(" ".join(MARKUP[i::2]) for i in range(2)))
+    wait_for(page, MARKUP)
+    assert made_of_markup(page) == [], "Choices"
+    for tab, shown in (("Attention", MARKUP), ("Learn", []), ("Error", [])):
+        page.get_by_role("tab", name=tab, exact=True).click()
+        settle(page, demo)
+        wait_for(page, shown)
+        assert made_of_markup(page) == [], tab
+    page.get_by_role("tab", name="Tasks", exact=True).click()
+    ask_head(page, demo, "Answers")
+    fill(page, "#tasks-question", " ".join(MARKUP))
+    for part in (MARKUP[i::6] for i in range(6)):  # of a longer passage it shows an excerpt
+        type_text(page, demo, part)
+        wait_for(page, part)
+        assert made_of_markup(page) == [], "Answers"
     page.context.close()
     assert watch.external == [] and watch.errors == []
 
@@ -140,12 +164,12 @@ def test_a_refusal_that_quotes_markup_is_drawn_as_text(chromium):
     with serving(demo):
         watch = Watch(demo.local_url)
         page = chromium.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
         watch.follow(page)
         page.goto(demo.local_url)
         page.click("#go")
         toast = page.get_by_test_id("toast-text")
-        toast.wait_for()
-        assert toast.inner_text().startswith(f"text must be plain, got {MARKUP[0]} {MARKUP[1]}")
+        expect(toast).to_contain_text(f"text must be plain, got {MARKUP[0]} {MARKUP[1]}")
         assert made_of_markup(page) == []
         page.close()
     assert watch.external == []

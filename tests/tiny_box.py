@@ -8,6 +8,7 @@ import hashlib
 import json
 import string
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -42,11 +43,17 @@ HEADS = {
 }
 
 
-def make_tiny_box(folder: str | Path, *, max_position_embeddings: int = 4096, seed: int = 0) -> Path:
-    """Write the box into `folder` and return its path: a trunk stored once, five heads, tokenizers and checksums."""
+def make_tiny_box(
+    folder: str | Path, *, max_position_embeddings: int = 4096, seed: int = 0, tokens: Sequence[str] = ()
+) -> Path:
+    """Write the box into `folder` and return its path: a trunk stored once, five heads, tokenizers and checksums.
+
+    tokens: texts that the tokenizer has whole, whatever they are.
+    """
     folder = Path(folder)
     torch.manual_seed(seed)
     tokenizer = make_tokenizer(max_position_embeddings)
+    tokenizer.add_tokens(list(tokens))
     trunk: dict[str, torch.Tensor] = {}
     for task, (head_class, labels) in HEADS.items():
         model = head_class(make_config(len(tokenizer), max_position_embeddings, labels))

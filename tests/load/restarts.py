@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import httpx
-from serving_process import App, free_port, start_app
+from serving_process import QUESTIONS, App, free_port, start_app
 from users import ask
 
 STREAMS, EXIT_SECONDS = 50, 10
@@ -54,7 +54,7 @@ async def terminate_with_streams(app: App, api: str) -> tuple[int, float]:
 
 
 def main(kills: int, program: str) -> int:
-    api, port, starts, good = "classify" if program == "app" else "say", free_port(), [], True
+    api, port, starts, good = QUESTIONS[program], free_port(), [], True
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for _ in range(kills):

@@ -17,6 +17,7 @@ import httpx
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 PROGRAMS = {"app": ROOT / "app.py", "small": ROOT / "tests" / "small_app.py"}
+QUESTIONS = {"app": "classify", "small": "say"}  # the endpoint of a text that visitors ask
 START_SECONDS = 300
 
 
@@ -72,6 +73,11 @@ def tiny_box(folder: Path) -> Path:
     if not box.exists():
         make_tiny_box(box)
     return box
+
+
+def arguments(api: str, text: str) -> list[object]:
+    """What such an endpoint takes: of the app's the text, 16 landmarks and the bundled checkpoint."""
+    return [text, 16, "bundled"] if api == "classify" else [text]
 
 
 def is_ready(url: str) -> bool:

@@ -11,7 +11,7 @@ import asyncio
 import sys
 
 import httpx
-from serving_process import App, running
+from serving_process import QUESTIONS, App, arguments, running
 
 AT_ONCE, ABANDONED, MAX_GROWTH_MB = 16, 0.3, 50
 
@@ -20,11 +20,11 @@ async def visit(http: httpx.AsyncClient, api: str, number: int) -> None:
     """One session: a heartbeat begins, a question is asked, its answer is read or not."""
     session = f"visitor{number}"
     async with http.stream("GET", f"/gradio_api/heartbeat/{session}"):
-        data = ["A good film.", 16] if api == "classify" else ["A good film."]
-        joined = await http.post(f"/gradio_api/call/{api}", json={"data": data, "session_hash": session})
+        body = {"data": arguments(api, "A good film."), "session_hash": session}
+        joined = await http.post(f"/gradio_api/call/{api}", json=body)
         while joined.status_code == 503:
             await asyncio.sleep(0.2)
-            joined = await http.post(f"/gradio_api/call/{api}", json={"data": data, "session_hash": session})
+            joined = await http.post(f"/gradio_api/call/{api}", json=body)
         joined.raise_for_status()
         if number % 10 >= 10 * ABANDONED:
             async with http.stream("GET", f"/gradio_api/call/{api}/{joined.json()['event_id']}") as answer:
@@ -53,7 +53,7 @@ async def open_sessions(app: App, api: str, count: int) -> list[float]:
 
 def main(count: int, program: str) -> int:
     with running(program) as app:
-        sizes = asyncio.run(open_sessions(app, "classify" if program == "app" else "say", count))
+        sizes = asyncio.run(open_sessions(app, QUESTIONS[program], count))
     growth = max(sizes) - sizes[1]
     print(f"{count} sessions, {ABANDONED:.0%} abandoned: {growth:.0f} MB more after the first fifth")
     return 0 if growth <= MAX_GROWTH_MB else 1
@@ -63,5 +63,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="10,000 sessions")
     parser.add_argument("--app", choices=("app", "small"), default="app")
-    arguments = parser.parse_args()
-    sys.exit(main(10_000 if arguments.full else 600, arguments.app))
+    options = parser.parse_args()
+    sys.exit(main(10_000 if options.full else 600, options.app))

@@ -18,7 +18,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 
 import httpx
-from serving_process import running
+from serving_process import QUESTIONS, arguments, running
 
 USERS, QUEUE = 50, 96
 TEXT = "The film was slow at first, and then it was wonderful. " * 8
@@ -29,9 +29,8 @@ NO_END, LOST = 0, -1  # a request that was let in and has no answer; one whose c
 async def ask(http: httpx.AsyncClient, api: str) -> float | int:
     """Seconds until the answer, or the status of a refusal, or NO_END, or LOST."""
     began = time.monotonic()
-    data = [TEXT, 16] if api == "classify" else [TEXT]
     try:
-        joined = await http.post(f"/gradio_api/call/{api}", json={"data": data})
+        joined = await http.post(f"/gradio_api/call/{api}", json={"data": arguments(api, TEXT)})
         if joined.status_code != 200:
             return joined.status_code
         async with http.stream("GET", f"/gradio_api/call/{api}/{joined.json()['event_id']}") as answer:
@@ -63,6 +62,8 @@ async def press(url: str, api: str, seconds: float) -> bool:
     limits = httpx.Limits(max_connections=4 * QUEUE + 10, max_keepalive_connections=4 * QUEUE)
     async with httpx.AsyncClient(base_url=url, timeout=SILENT_SECONDS, limits=limits) as http:
         alone = [await ask(http, api) for _ in range(22)][2:]
+        if not all(isinstance(answer, float) for answer in alone):
+            raise RuntimeError(f"One user alone gets no answers: {alone}.")
         single = statistics.median(alone)
         answers, end = [], time.monotonic() + seconds
 
@@ -98,7 +99,7 @@ async def press(url: str, api: str, seconds: float) -> bool:
 def main(seconds: float, program: str) -> int:
     # All users come from one address here, so its part of the queue is the whole.
     with running(program, queue=QUEUE, queue_per_client=QUEUE) as app:
-        good = asyncio.run(press(app.url, "classify" if program == "app" else "say", seconds))
+        good = asyncio.run(press(app.url, QUESTIONS[program], seconds))
         print(json.dumps({"resident_mb": round(app.resident_mb())}))
     return 0 if good else 1
 
@@ -107,5 +108,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--app", choices=("app", "small"), default="app")
-    arguments = parser.parse_args()
-    sys.exit(main(arguments.seconds, arguments.app))
+    options = parser.parse_args()
+    sys.exit(main(options.seconds, options.app))

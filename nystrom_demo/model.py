@@ -25,6 +25,7 @@ from nystrom_demo.attention import (
 )
 from nystrom_demo.config import IMPLEMENTATIONS, AttentionSettings, NystromformerConfig
 
+GELUS = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}  # how torch approximates each
 POSITION_OFFSET = 2  # the checkpoints' position tables have two unused rows in front, RoBERTa's inheritance
 
 
@@ -176,9 +177,13 @@ class NystromformerIntermediate(nn.Module):
         self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
         # "gelu_new" in transformers is eight passes over the widest tensor of the layer; torch has the same in one.
         self.intermediate_act_fn = ACT2FN[{"gelu_new": "gelu_pytorch_tanh"}.get(config.hidden_act, config.hidden_act)]
+        self.gelu = GELUS.get(config.hidden_act)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        return self.intermediate_act_fn(self.dense(hidden_states))
+        wide = self.dense(hidden_states)
+        if self.gelu is not None and not torch.is_grad_enabled():
+            return torch.ops.aten.gelu_(wide, approximate=self.gelu)  # in place: nothing in a pass holds more memory
+        return self.intermediate_act_fn(wide)
 
 
 class NystromformerLayer(GradientCheckpointingLayer):
@@ -218,7 +223,7 @@ class NystromformerEncoder(nn.Module):
         output_attentions: bool = False,
         output_hidden_states: bool = False,
     ) -> BaseModelOutput:
-        all_hidden_states, all_attentions = [hidden_states], []
+        all_hidden_states, all_attentions = [hidden_states] if output_hidden_states else [], []
         for layer in self.layer:
             hidden_states, attentions = layer(hidden_states, key_padding_mask, settings, output_attentions)
             if output_hidden_states:
@@ -309,6 +314,7 @@ class NystromformerModel(NystromformerPreTrainedModel):
             inputs_embeds = self.embeddings.word_embeddings(input_ids)
         key_padding_mask = make_key_padding_mask(attention_mask, inputs_embeds)
         hidden_states = self.embeddings(inputs_embeds, token_type_ids, position_ids, key_padding_mask)
+        del inputs_embeds  # or it would be held through all layers
         output = self.encoder(
             hidden_states,
             key_padding_mask,

@@ -7,10 +7,13 @@ import sys
 import pytest
 import torch
 import transformers
+from transformers.activations import ACT2FN
 
 import nystrom_demo
 from nystrom_demo import AttentionSettings, NystromformerConfig, NystromformerForMaskedLM, NystromformerModel
+from nystrom_demo.benchmark.measure import peak_bytes
 from nystrom_demo.config import EXACT
+from nystrom_demo.model import NystromformerIntermediate
 
 SMALL = {
     "vocab_size": 97,
@@ -242,6 +245,25 @@ def test_the_problem_type_follows_from_the_labels_as_in_transformers(num_labels,
     loss = ours(ids, labels=target, attention_settings=EXACT).loss
     assert ours.config.problem_type == problem
     torch.testing.assert_close(loss, theirs(ids, labels=target).loss)
+
+
+@pytest.mark.parametrize("hidden_act", ["gelu", "gelu_new", "gelu_pytorch_tanh", "relu"])
+def test_an_activation_is_the_same_with_and_without_gradients(hidden_act):
+    layer = NystromformerIntermediate(NystromformerConfig(hidden_size=6, intermediate_size=10, hidden_act=hidden_act))
+    x = torch.randn(2, 3, 6)
+    with torch.no_grad():
+        assert torch.equal(layer(x), layer.intermediate_act_fn(layer.dense(x)))
+    torch.testing.assert_close(layer(x), ACT2FN[hidden_act](layer.dense(x)), rtol=1e-5, atol=1e-6)
+    layer(x).sum().backward()
+    assert layer.dense.weight.grad.abs().sum() > 0
+
+
+@torch.no_grad()
+def test_without_gradients_the_widest_tensor_is_held_once():
+    layer = NystromformerIntermediate(NystromformerConfig(hidden_size=2, intermediate_size=1_000))
+    x = torch.randn(1, 50, 2)
+    wide = 50 * 1_000 * x.itemsize
+    assert wide <= peak_bytes(lambda: layer(x), x.device) < 1.5 * wide
 
 
 def test_the_decoder_is_tied_to_the_embeddings_also_after_a_resize():

@@ -6,10 +6,12 @@ far it lies above the truth.
 
 from typing import Any
 
+from nystrom_demo.blocks import block_tokens
 from nystrom_demo.config import AttentionSettings
+from nystrom_demo.model import GELUS
 
 FLOAT = 4  # what is looked at is float32 whatever the model's dtype
-ENCODER_STATES = 3  # the word embeddings, the first layer's input, the present layer's input
+ENCODER_STATES = 2  # the first layer's input, the present layer's input
 PSEUDO_INVERSE = 6  # m × m matrices alive in one step of the iteration
 ROW_BLOCKS = 6 * 4 * 2**20  # blocks of an exact map's rows that are compared and forgotten
 TIMED_VOCABULARY = 1_000  # of `benchmark.methods`
@@ -22,7 +24,9 @@ def encoder_bytes(config: Any, batch: int, n: int, settings: AttentionSettings, 
     hidden, heads = batch * n * config.hidden_size, config.num_attention_heads
     head_dim = config.hidden_size // heads
     states = ENCODER_STATES * hidden
-    feed_forward = hidden + 2 * batch * n * config.intermediate_size
+    wide = batch * n * config.intermediate_size
+    # Beside its input: the activation's result, which may be written in place, or the way back with its residual.
+    feed_forward = hidden + wide + max(0 if config.hidden_act in GELUS else wide, 2 * hidden)
     projections = 3 * hidden
     attention = projections + attention_elements(settings, batch, heads, n, head_dim)
     ids = 6 * batch * n * 8  # int64 ids, types, positions and masks
@@ -36,7 +40,11 @@ def attention_elements(settings: AttentionSettings, batch: int, heads: int, n: i
     output = 2 * rows * n * head_dim  # of attention, and with the convolution added
     if settings.implementation == "eager":
         return rows * 2 * n * n + output // 2
-    return output if m == n else max(output, rows * PSEUDO_INVERSE * m * m)
+    if m == n:
+        return output
+    tokens = block_tokens(heads, m)
+    block = 2 * heads * tokens * (m + head_dim) if n >= tokens else 0  # scores and what is read, of one row at a time
+    return max(output + block, rows * PSEUDO_INVERSE * m * m)
 
 
 def masks_bytes(config: Any, num_masks: int) -> int:

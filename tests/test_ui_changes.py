@@ -171,7 +171,7 @@ def test_only_what_is_started_and_stopped_drops_an_event_that_comes_while_it_run
 def test_an_event_with_data_of_its_own_is_answered_each_time(tiny_checkpoints):
     """Gradio asks a second time with the first one's data, if told to ask again for the last."""
     with_data = [fn for fn in build_app(tiny_checkpoints).fns.values() if fn.fn and _takes_data(fn.fn)]
-    assert len(with_data) == 5 and {fn.trigger_mode for fn in with_data} == {"multiple"}
+    assert len(with_data) == 3 and {fn.trigger_mode for fn in with_data} == {"multiple"}
 
 
 def _takes_data(fn) -> bool:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 PATIENCE_MS = 600_000
-REST_MS = 1_000  # a page that asked for nothing for so long is at rest
+REST_MS = 2_500  # a page that asked for nothing for so long is at rest
 VIEWER = "#attention-viewer [data-part=viewer]"
 # Clicks a head of the mosaic and waits for two frames after the viewer took up that head's numbers: it is drawn then.
 REDRAW = """(head) => new Promise((done, fail) => {

@@ -21,8 +21,8 @@ TITLES = {
     "token-classification": (
         "names of persons, places and organisations",
         "token-classification",
-        "each word's first token is labelled O or B-/I- of PER, LOC, ORG (figures: the likeliest row of labels in which "
-        "I- follows its B- or I-)",
+        "each word's first token is labelled O or B-/I- of PER, LOC, ORG (figures: the likeliest row of labels in "
+        "which I- follows its B- or I-)",
     ),
     "question-answering": (
         "answers in a passage",

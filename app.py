@@ -36,12 +36,12 @@ def main() -> None:
     checkpoint = library.load(BUNDLED, "sequence-classification", device)
     text = example_for(checkpoint.task, load_examples()).text
 
-    def check() -> None:
+    def warm_up() -> None:
         # What a visitor asks for, so that the first of them finds threads and memory in use.
         for attention in (EXACT, AttentionSettings()):
             classify(checkpoint, text, attention)
 
-    launch(demo, settings, ready_check=check, **LOOK)
+    launch(demo, settings, ready_check=lambda: classify(checkpoint, "ready"), warm_up=warm_up, **LOOK)
 
 
 if __name__ == "__main__":

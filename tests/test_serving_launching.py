@@ -7,7 +7,9 @@ import torch
 from matplotlib import rcsetup
 
 from nystrom_demo.serving import launching
+from nystrom_demo.serving.gate import Gate
 from nystrom_demo.serving.halves import Halves
+from nystrom_demo.serving.health import Readiness
 
 
 def test_the_first_event_finds_a_backend_for_figures():
@@ -29,3 +31,19 @@ def test_both_halves_have_run_the_readiness_check(monkeypatch):
 
     launching._warm_up(check)
     assert len(ran) == 2
+
+
+def test_until_a_pass_succeeds_the_warm_up_is_run_and_then_the_small_check():
+    ran = []
+
+    def warm_up() -> None:
+        ran.append("warm up")
+        if len(ran) == 1:
+            raise RuntimeError("not yet")
+
+    readiness = Readiness(lambda: ran.append("check"), Gate(1), warm_up=warm_up)
+    seen = []
+    for _ in range(4):
+        readiness.look()
+        seen.append(readiness.ready)
+    assert ran == ["warm up", "warm up", "check", "check"] and seen == [False, True, True, True]

@@ -93,12 +93,14 @@ def start(
     settings: Settings,
     *,
     ready_check: Callable[[], object],
+    warm_up: Callable[[], object] | None = None,
     device: torch.device | None = None,
     **more: Any,
 ) -> tuple[Gate, Readiness]:
     """Launch `demo` behind gate and guard and return while it serves. `more` goes to `demo.launch` (css, theme, head).
 
-    `ready_check` is one small forward pass; /ready answers 200 from its first success on.
+    `ready_check` is one small forward pass, run again and again. `warm_up`, what visitors ask for, is run in its place
+    until it succeeds; from then on /ready answers 200.
     """
     if settings.mcp and importlib.util.find_spec("mcp") is None:
         raise ModuleNotFoundError("NYSTROM_DEMO_MCP needs the package mcp; pip install 'gradio[mcp]' brings it.")
@@ -109,7 +111,8 @@ def start(
     gate = Gate(settings.workers)
     limits = Limits(settings.text_chars, settings.text_tokens, request_bytes(settings, device))
     protect_all(demo, Edge(gate, limits, settings.proxy_hops))
-    readiness = Readiness(functools.partial(_warm_up, ready_check), gate)
+    first = functools.partial(_warm_up, warm_up or ready_check)
+    readiness = Readiness(functools.partial(_run_twice, ready_check), gate, warm_up=first)
     demo.launch(**{**more, **launch_arguments(demo, settings, readiness)}, prevent_thread_lock=True)
     demo.server.config.timeout_keep_alive = KEEP_ALIVE_SECONDS
     use_pages(demo)
@@ -140,11 +143,16 @@ def launch(demo: gr.Blocks, settings: Settings, *, ready_check: Callable[[], obj
     _exit()
 
 
-def _warm_up(ready_check: Callable[[], object]) -> None:
-    """`ready_check` by both halves, and what the first event would wait for: where matplotlib has no backend yet,
-    gradio imports all of it on its event loop to find one."""
+def _warm_up(check: Callable[[], object]) -> None:
+    """`check` by both halves, and what the first event would wait for: where matplotlib has no backend yet, gradio
+    imports all of it on its event loop to find one."""
     matplotlib.use("agg")
-    HALVES.both(ready_check, ready_check)
+    _run_twice(check)
+
+
+def _run_twice(check: Callable[[], object]) -> None:
+    """`check` by both halves, since a visitor's request needs either."""
+    HALVES.both(check, check)
 
 
 def _exit() -> None:

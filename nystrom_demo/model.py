@@ -175,9 +175,9 @@ class NystromformerIntermediate(nn.Module):
     def __init__(self, config: NystromformerConfig):
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
-        # "gelu_new" in transformers is eight passes over the widest tensor of the layer; torch has the same in one.
-        self.intermediate_act_fn = ACT2FN[{"gelu_new": "gelu_pytorch_tanh"}.get(config.hidden_act, config.hidden_act)]
         self.gelu = GELUS.get(config.hidden_act)
+        # "gelu_new" in transformers is eight passes over the widest tensor of the layer; torch has the same in one.
+        self.intermediate_act_fn = ACT2FN["gelu_pytorch_tanh" if self.gelu == "tanh" else config.hidden_act]
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         wide = self.dense(hidden_states)

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from nystrom_demo.figures.roles import DIVERGING, SEGMENTS, SEQUENTIAL, colour_table
-from nystrom_demo.ui.takeaway import MENU_CSS, SAVING_JS
+from nystrom_demo.ui.takeaway import MENU_CSS, SAVING_JS, with_buttons
 
 FOLDER = Path(__file__).parent
 # gradio runs js_on_load as a function's body: the files share its scope, and the last one starts them.
@@ -23,8 +23,7 @@ def text_view(elem_id: str) -> gr.HTML:
 
 def picture_view(elem_id: str) -> gr.HTML:
     """The picture with its readings and exports; its value is a `picture_payload`."""
-    template = (FOLDER / "picture.html").read_text(encoding="utf-8")
-    return _component(template, "picture.css", PICTURE_SCRIPTS, elem_id)
+    return _component(with_buttons(FOLDER / "picture.html"), "picture.css", PICTURE_SCRIPTS, elem_id)
 
 
 def palette() -> dict[str, Any]:

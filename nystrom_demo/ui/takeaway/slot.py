@@ -13,6 +13,7 @@ FOLDER = Path(__file__).parent
 SAVING_JS = (FOLDER / "saving.js").read_text(encoding="utf-8")  # gradio runs scripts as one function's body
 DRAWING_JS = (FOLDER / "drawing.js").read_text(encoding="utf-8")
 MENU_CSS = (FOLDER / "menu.css").read_text(encoding="utf-8")
+_BUTTONS_HTML = (FOLDER / "buttons.html").read_text(encoding="utf-8").rstrip()
 
 
 class Slot(NamedTuple):
@@ -85,10 +86,15 @@ def answer_menu(elem_id: str) -> None:
     _menu(elem_id, "answer.js", "the answer", DRAWING_JS)
 
 
+def with_buttons(template: Path) -> str:
+    """A file's HTML with the three buttons of a menu wherever it says `<!-- save buttons -->`."""
+    return template.read_text(encoding="utf-8").replace("<!-- save buttons -->", _BUTTONS_HTML)
+
+
 def _menu(elem_id: str, script: str, what: str, shared: str = "") -> None:
     gr.HTML(
         value=None,
-        html_template=(FOLDER / "menu.html").read_text(encoding="utf-8").format(what=what),
+        html_template=with_buttons(FOLDER / "menu.html").format(what=what),
         css_template=MENU_CSS,
         js_on_load=f"{SAVING_JS}\n{shared}\n{(FOLDER / script).read_text(encoding='utf-8')}",
         apply_default_css=False,

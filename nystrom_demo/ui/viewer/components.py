@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from nystrom_demo.figures.roles import DARK_PAGE, DIVERGING, ROLES, SEGMENTS, SEQUENTIAL
-from nystrom_demo.ui.takeaway import DRAWING_JS, MENU_CSS, SAVING_JS
+from nystrom_demo.ui.takeaway import DRAWING_JS, MENU_CSS, SAVING_JS, with_buttons
 
 FOLDER = Path(__file__).parent
 SHARED_SCRIPTS = ("elements.js", "colours.js")
@@ -67,7 +67,7 @@ def _component(name: str, scripts: tuple[str, ...], start: str, elem_id: str) ->
     source = "\n".join((FOLDER / script).read_text(encoding="utf-8") for script in scripts)
     component = gr.HTML(
         value=None,
-        html_template=(FOLDER / f"{name}.html").read_text(encoding="utf-8"),
+        html_template=with_buttons(FOLDER / f"{name}.html"),
         css_template=MENU_CSS + (FOLDER / f"{name}.css").read_text(encoding="utf-8"),
         js_on_load=f"const PALETTE = {json.dumps(palette())};\n{SAVING_JS}\n{DRAWING_JS}\n{source}\n{start}",
         apply_default_css=False,

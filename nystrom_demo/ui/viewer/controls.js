@@ -101,11 +101,20 @@ function hearToken(view, token, chosen) {
   drawSoon(view, 'lens');
 }
 
+/** What the lens looks at: a token or a landmark, the one pointed at before the chosen one, and its two values a token. */
+function lensOf(view) {
+  const { head } = view;
+  const mode = lensMode(view);
+  const place = (mode === 'token' ? view.pointedToken : view.pointedLandmark) ?? view[mode];
+  if (mode === 'landmark') return { mode, place, ...landmarkAttention(head, place) };
+  return { mode, place, ...tokenAttention(head, place) };
+}
+
 function drawLens(view) {
   if (!view.head || !view.parts.segmentsText.spans) return;
-  const mode = lensMode(view);
   const { parts, head } = view;
-  const place = (mode === 'token' ? view.pointedToken : view.pointedLandmark) ?? view[mode];
+  const lens = lensOf(view);
+  const { mode, place } = lens;
   parts.chooser.max = (mode === 'token' ? head.n : head.m) - 1;
   parts.chooser.value = view[mode];
   parts.chooserName.textContent = mode === 'token' ? 'Token' : 'Landmark';
@@ -114,15 +123,13 @@ function drawLens(view) {
   parts.chooser.setAttribute('aria-valuetext', name);
   parts.segmentsTitle.textContent = `The text in ${grouped(head.m)} segments, one a landmark`;
   colourSegments(parts.segmentsText, head, mode === 'token' ? head.segments[place] : place, view.palette);
-  if (mode === 'token') drawTokenLens(view, place);
-  else drawLandmarkLens(view, place);
+  if (mode === 'token') drawTokenLens(view, lens);
+  else drawLandmarkLens(view, lens);
 }
 
-function drawTokenLens(view, token) {
+function drawTokenLens(view, { place, exact, landmark }) {
   const { parts, head, palette } = view;
-  const { exact, landmark } = tokenAttention(head, token);
-  view.lensValues = { first: exact, second: landmark };
-  const label = head.tokens[token].label;
+  const label = head.tokens[place].label;
   parts.firstTitle.textContent = `‹${label}› reads, exactly`;
   parts.secondTitle.textContent = `‹${label}› reads, through landmarks`;
   colourValues(parts.firstText, exact, palette.roles.exact, palette.roles.negative);
@@ -132,16 +139,14 @@ function drawTokenLens(view, token) {
     `and from ${largestInWords(landmark, head)} through landmarks.`;
 }
 
-function drawLandmarkLens(view, landmark) {
+function drawLandmarkLens(view, { place, gathers, readBy }) {
   const { parts, head, palette } = view;
-  const { gathers, readBy } = landmarkAttention(head, landmark);
-  view.lensValues = { first: gathers, second: readBy };
-  parts.firstTitle.textContent = `Landmark ${landmark + 1} gathers from (its row of kernel_3)`;
-  parts.secondTitle.textContent = `Landmark ${landmark + 1} is read by (its column of kernel_1)`;
+  parts.firstTitle.textContent = `Landmark ${place + 1} gathers from (its row of kernel_3)`;
+  parts.secondTitle.textContent = `Landmark ${place + 1} is read by (its column of kernel_1)`;
   colourValues(parts.firstText, gathers, palette.roles.kernel_3, palette.roles.negative);
   colourValues(parts.secondText, readBy, palette.roles.kernel_1, palette.roles.negative);
   parts.lensWords.textContent =
-    `Landmark ${landmark + 1} gathers most from ${largestInWords(gathers, head)}, ` +
+    `Landmark ${place + 1} gathers most from ${largestInWords(gathers, head)}, ` +
     `and is read most by ${largestInWords(readBy, head)}.`;
 }
 

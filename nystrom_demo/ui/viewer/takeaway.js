@@ -105,11 +105,13 @@ function factorsTable({ head }) {
 /** One line a token, from 1: its landmark and the two values that colour it. */
 function textTable(view) {
   const { head } = view;
-  const names = lensMode(view) === 'token' ? ['read_exactly', 'read_through_landmarks'] : ['gathered', 'reads_it'];
-  const lines = [`token,label,landmark,${names.join(',')}`];
-  view.lensValues.first.forEach((value, t) => {
-    const values = [value, view.lensValues.second[t]].map((each) => each.toPrecision(7));
-    lines.push([t + 1, csvField(head.tokens[t].label), head.segments[t] + 1, ...values].join(','));
+  const { mode, exact, landmark, gathers, readBy } = lensOf(view);
+  const columns =
+    mode === 'token' ? { read_exactly: exact, read_through_landmarks: landmark } : { gathered: gathers, reads_it: readBy };
+  const lines = [`token,label,landmark,${Object.keys(columns).join(',')}`];
+  head.tokens.forEach(({ label }, t) => {
+    const values = Object.values(columns).map((each) => each[t].toPrecision(7));
+    lines.push([t + 1, csvField(label), head.segments[t] + 1, ...values].join(','));
   });
   return lines.join('\n') + '\n';
 }

@@ -1,17 +1,26 @@
-"""Inputs of one layer and what the analysis must say of them, computed in float64 from all heads."""
+"""A model and a layer's inputs, with fixtures that conftest.py takes up, and what the analysis must say in float64."""
 
 import math
 
+import pytest
 import torch
 
 from nystrom_demo import nystrom_factors
-from nystrom_demo.analysis import (
-    LayerInputs,
-)
+from nystrom_demo.analysis import LayerInputs
 from nystrom_demo.config import AttentionSettings
 
 HEADS, HEAD_DIM, N, M = 3, 5, 13, 4
 SETTINGS = AttentionSettings(num_landmarks=M)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_checkpoints):
+    return tiny_checkpoints["masked-lm"].model
+
+
+@pytest.fixture(scope="module")
+def input_ids(model):
+    return torch.randint(5, model.config.vocab_size, (1, N), generator=torch.Generator().manual_seed(1))
 
 
 def random_inputs(n: int = N, seed: int = 0) -> LayerInputs:

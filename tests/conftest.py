@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from analysis_by_hand import input_ids, model  # noqa: F401  (fixtures)
 from browser import TIMEOUT_MS, app_url, open_page  # noqa: F401  (fixtures)
 from tiny_box import make_tiny_box
 

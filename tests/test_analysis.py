@@ -29,16 +29,6 @@ from nystrom_demo.benchmark import peak_bytes
 from nystrom_demo.config import EXACT, AttentionSettings
 
 
-@pytest.fixture(scope="module")
-def model(tiny_checkpoints):
-    return tiny_checkpoints["masked-lm"].model
-
-
-@pytest.fixture(scope="module")
-def input_ids(model):
-    return torch.randint(5, model.config.vocab_size, (1, N), generator=torch.Generator().manual_seed(1))
-
-
 class TestCollectLayers:
     def test_q_k_v_are_the_projections_of_the_hidden_states_of_the_exact_pass(self, model, input_ids):
         layers = collect_layers(model, input_ids)

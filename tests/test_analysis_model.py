@@ -23,16 +23,6 @@ from nystrom_demo.analysis.spectra import largest_singular_value
 from nystrom_demo.config import EXACT, AttentionSettings
 
 
-@pytest.fixture(scope="module")
-def model(tiny_checkpoints):
-    return tiny_checkpoints["masked-lm"].model
-
-
-@pytest.fixture(scope="module")
-def input_ids(model):
-    return torch.randint(5, model.config.vocab_size, (1, N), generator=torch.Generator().manual_seed(1))
-
-
 class TestSpectra:
     def test_singular_values_and_their_share_of_the_norm(self):
         table = singular_values(random_inputs(), 1, SETTINGS)

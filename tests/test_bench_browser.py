@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import gradio as gr
 import pytest
-from browser import PHONE, TIMEOUT_MS, WIDE, Watch, serving
+from browser import NEXT_FRAME, PHONE, TIMEOUT_MS, WIDE, Watch, serving
 from playwright.sync_api import expect
 
 from nystrom_demo.checkpoints import Library
@@ -223,7 +223,7 @@ def test_the_count_of_tokens_is_always_in_sight(served, viewport):
     expect(readout).to_contain_text(re.compile(r"\d+ tokens, 16 landmarks: one for [\d.]+ tokens"))
     for scroll in ("window.scrollTo(0, 3000)", "document.querySelector('#bench').scrollTo(0, 3000)"):
         page.evaluate(scroll)
-        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        page.evaluate(NEXT_FRAME)
         box = readout.bounding_box()
         assert 0 <= box["y"] < viewport["height"] - box["height"]
         middle = f"{box['x'] + 40}, {box['y'] + box['height'] / 2}"

@@ -2,6 +2,7 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browser import NEXT_FRAME
 from playwright.sync_api import expect
 from waiting import in_time
 
@@ -16,7 +17,6 @@ MAPS = ("exact", "landmark", "difference")
 VIEWER = "#attention-viewer [data-part=viewer]"
 # Colours change by transition: contrast is judged once all are over.
 AT_REST = "() => !document.getAnimations().some((each) => each instanceof CSSTransition)"
-NEXT_FRAME = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 class Tab:

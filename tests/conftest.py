@@ -6,6 +6,7 @@ import pytest
 from analysis_by_hand import input_ids, model  # noqa: F401  (fixtures)
 from browser import TIMEOUT_MS, app_url, open_page  # noqa: F401  (fixtures)
 from tiny_box import make_tiny_box
+from training_runs import make_folders
 
 from nystrom_demo.benchmark.pages import chromium_path
 from nystrom_demo.checkpoints import Library, load_bundled
@@ -33,6 +34,12 @@ def tiny_box(tmp_path_factory):
 def tiny_checkpoints(tiny_box) -> Library:
     """The five tiny checkpoints by task, loaded as the bundled ones are: one trunk in all of them."""
     return Library({"cpu": load_bundled("cpu", box=tiny_box)})
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Data, recipe, and a work folder with a converted base and one run of six steps, checkpoints at 3 and 6."""
+    return make_folders(tmp_path_factory.mktemp("training"))
 
 
 @pytest.fixture(scope="session")

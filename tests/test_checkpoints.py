@@ -88,7 +88,7 @@ def test_a_bundled_name_loads_from_the_box_in_the_environment(tiny_box, monkeypa
 
 
 @pytest.mark.parametrize(
-    "file", ["encoder/model.safetensors", "masked-lm/head.safetensors", "multiple-choice/config.json",
+    "file", ["trunks/tables.safetensors", "masked-lm/head.safetensors", "multiple-choice/config.json",
              "question-answering/tokenizer.json", "token-classification/model.safetensors.index.json"]
 )  # fmt: skip
 def test_a_flipped_bit_in_the_box_is_refused(file, box):
@@ -101,9 +101,9 @@ def test_a_flipped_bit_in_the_box_is_refused(file, box):
 
 def test_a_box_without_a_whole_manifest_is_refused(box):
     sums = json.loads((box / "SHA256SUMS.json").read_text())
-    del sums["encoder/model.safetensors"]
+    del sums["trunks/tables.safetensors"]
     (box / "SHA256SUMS.json").write_text(json.dumps(sums))
-    with pytest.raises(CheckpointError, match=r"The bundled file encoder/model\.safetensors is not the one"):
+    with pytest.raises(CheckpointError, match=r"The bundled file trunks/tables\.safetensors is not the one"):
         load_bundled("cpu", box=box)
     (box / "SHA256SUMS.json").unlink()
     with pytest.raises(CheckpointError, match=r"The bundled checkpoints have no SHA256SUMS\.json"):
@@ -111,17 +111,17 @@ def test_a_box_without_a_whole_manifest_is_refused(box):
 
 
 def test_a_file_of_the_box_that_lies_outside_it_is_refused(box):
-    outside = shutil.move(box / "encoder", box.parent / "encoder")
+    outside = shutil.move(box / "trunks", box.parent / "trunks")
     for index in box.glob("*/model.safetensors.index.json"):
-        index.write_text(index.read_text().replace("../encoder", "../../encoder"))
+        index.write_text(index.read_text().replace("../trunks", "../../trunks"))
     write_checksums(box)
-    with pytest.raises(CheckpointError, match=r"The bundled file model\.safetensors is not the one"):
+    with pytest.raises(CheckpointError, match=r"The bundled file tables\.safetensors is not the one"):
         load_bundled("cpu", box=box)
     assert outside.exists()
 
 
 def test_only_the_bundled_box_may_point_beside_itself(box):
-    with pytest.raises(CheckpointError, match=r"files lie in its own folder, but one is named '\.\./encoder/model"):
+    with pytest.raises(CheckpointError, match=r"files lie in its own folder, but one is named '\.\./trunks/tables"):
         load_checkpoint(box / "masked-lm", "masked-lm", device="cpu")
 
 
@@ -154,7 +154,7 @@ def test_a_head_that_the_files_lack_is_announced_as_new(tiny_checkpoints, tmp_pa
 
 def test_a_refused_load_leaves_a_loaded_model_as_it_was(tiny_checkpoints, box):
     before = fill_mask(tiny_checkpoints["masked-lm"], "the [MASK] sat")
-    (box / "encoder" / "model.safetensors").write_bytes(b"")
+    (box / "trunks" / "tables.safetensors").write_bytes(b"")
     with pytest.raises(CheckpointError):
         load_bundled("cpu", box=box)
     assert fill_mask(tiny_checkpoints["masked-lm"], "the [MASK] sat") == before

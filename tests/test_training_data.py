@@ -13,8 +13,7 @@ from nystrom_demo.training import examples, passages, readers
 from nystrom_demo.training.batches import Vocabulary, collate, mask_words
 from nystrom_demo.training.data import load_pools, read_examples, word_counts
 from nystrom_demo.training.plan import EXACT_LANDMARKS, BatchPlan, cut_batches
-from nystrom_demo.training.recipe import RECIPE as PACKAGE_RECIPE
-from nystrom_demo.training.recipe import TASKS, Source, read_recipe
+from nystrom_demo.training.recipe import COMMON, RECIPES, TASKS, Source, find_recipe, read_recipe
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
@@ -246,10 +245,19 @@ def test_tokens_are_kept_and_word_counts_come_from_the_running_text(recipe, data
     assert counts[tokenizer.convert_tokens_to_ids("river")] == 6
 
 
-def test_the_packages_recipe_trains_every_task_on_training_files_only():
-    recipe = read_recipe(PACKAGE_RECIPE)
-    assert {source.task for source in recipe.sources} == set(TASKS)
-    assert {Path(file).name.split(".")[0] for source in recipe.sources for file in source.files} == {"train"}
+def test_the_common_recipe_trains_every_task():
+    assert read_recipe(COMMON).tasks == TASKS
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_packages_recipes_train_on_training_files_only(path):
+    files = [file for source in read_recipe(path).sources for file in source.files]
+    assert {Path(file).name.split(".")[0] for file in files} == {"train"}
+
+
+def test_a_recipe_goes_by_its_name_or_its_path(tmp_path):
+    assert find_recipe("answers") == RECIPES / "answers.toml"
+    assert find_recipe(str(tmp_path / "answers.toml")) == tmp_path / "answers.toml"
 
 
 def test_an_unknown_task_is_refused(tmp_path):

@@ -65,8 +65,8 @@ def make_tiny_box(
             trunk = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(TRUNK)}
         _save_head(folder / task, model, trunk)
         tokenizer.save_pretrained(folder / task)
-    (folder / "encoder").mkdir(exist_ok=True)
-    save_file(_half(trunk), folder / "encoder" / "model.safetensors", metadata={"format": "pt"})
+    (folder / "trunks").mkdir(exist_ok=True)
+    save_file(_half(trunk), folder / "trunks" / "tables.safetensors", metadata={"format": "pt"})
     write_checksums(folder)
     return folder
 
@@ -128,7 +128,7 @@ def _save_head(folder: Path, model: torch.nn.Module, trunk: dict[str, torch.Tens
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
     save_file(_half(head), folder / "head.safetensors", metadata={"format": "pt"})
-    weight_map = dict.fromkeys(head, "head.safetensors") | dict.fromkeys(trunk, "../encoder/model.safetensors")
+    weight_map = dict.fromkeys(head, "head.safetensors") | dict.fromkeys(trunk, "../trunks/tables.safetensors")
     total_size = 2 * sum(tensor.numel() for tensor in [*head.values(), *trunk.values()])
     index = {"metadata": {"total_size": total_size}, "weight_map": dict(sorted(weight_map.items()))}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")

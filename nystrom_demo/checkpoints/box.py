@@ -1,4 +1,4 @@
-"""The bundled box: five checkpoint folders, one trunk file beside them, and the SHA-256 of every file."""
+"""The bundled box: five checkpoint folders, the files of their trunks beside them, and the SHA-256 of every file."""
 
 import hashlib
 import json
@@ -19,14 +19,14 @@ def bundled_box() -> Path:
     return Path(os.environ.get(BOX_VARIABLE) or _BOX)
 
 
-def weight_files(folder: Path, prefix: str = "") -> frozenset[Path]:
-    """The files that hold the weights under `prefix`, by the checkpoint's index; empty where it has none."""
+def weight_files(folder: Path) -> dict[str, Path]:
+    """The file of each weight, by the checkpoint's index; empty where it has none."""
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
-        return frozenset()
+        return {}
     weight_map = json.loads(index.read_text())["weight_map"]
-    names = {name for weight, name in weight_map.items() if weight.startswith(prefix)}
-    return frozenset((folder / name).resolve() for name in names)
+    files = {name: (folder / name).resolve() for name in set(weight_map.values())}
+    return {weight: files[name] for weight, name in weight_map.items()}
 
 
 def check_sums(box: Path, tasks: Iterable[str]) -> dict[str, str]:
@@ -41,7 +41,7 @@ def check_sums(box: Path, tasks: Iterable[str]) -> dict[str, str]:
     done: set[Path] = set()
     for folder in (box / task for task in tasks):
         _check_files([path for name in _READ if (path := folder / name).is_file()], box, sums)
-        shards = weight_files(folder) - done
+        shards = set(weight_files(folder).values()) - done
         _check_files(shards, box, sums)
         done |= shards
     return sums

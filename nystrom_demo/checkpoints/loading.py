@@ -80,13 +80,13 @@ def check_task(task: str) -> str:
 def load_bundled(
     device: str | torch.device | None = None, *, dtype: torch.dtype | None = None, box: str | Path | None = None
 ) -> dict[str, Checkpoint]:
-    """The five bundled checkpoints by task; heads whose files name the same trunk file share one trunk in memory.
+    """The five bundled checkpoints by task; what they read from the same file is one in memory.
 
     Each file is checked against the box's SHA-256 manifest. device: by default a GPU where there is one. dtype: by
     default half precision on a GPU, single on a CPU. box: another folder of the same layout.
     """
     box = bundled_box() if box is None else Path(box)
-    shared = _Shared(check_sums(box, TASKS), {}, {})
+    shared = _Shared(check_sums(box, TASKS), {}, {}, {})
     return {task: _load_boxed(box / task, task, device, dtype, shared) for task in TASKS}
 
 
@@ -110,7 +110,7 @@ def load_checkpoint(
     folder = None if source in TASKS else find_folder(source, root)
     boxed = source if folder is None else _bundled_name(folder)
     if boxed in TASKS:
-        shared = _Shared(check_sums(bundled_box(), [boxed]), {}, {})
+        shared = _Shared(check_sums(bundled_box(), [boxed]), {}, {}, {})
         return _load_boxed(bundled_folder(boxed), task, device, dtype, shared)
     if folder is not None:
         return load_vetted(folder, folder, task, str(source), device=device, dtype=dtype)
@@ -142,29 +142,42 @@ def _bundled_name(folder: Path) -> str:
 
 
 class _Shared(NamedTuple):
-    """What the box's checkpoints have in common in memory: trunks by their files, tokenizers by their files' sums."""
+    """What the box's checkpoints have in common in memory.
+
+    Whole trunks by their files, single weights of several trunks by file and name, tokenizers by their files' sums.
+    """
 
     sums: dict[str, str]
     trunks: dict[frozenset[Path], torch.nn.Module]
+    weights: dict[tuple[Path, str], torch.nn.Parameter]
     tokenizers: dict[tuple[str | None, ...], SharedTokenizer]
 
 
 def _load_boxed(
     folder: Path, task: str, device: str | torch.device | None, dtype: torch.dtype | None, shared: _Shared
 ) -> Checkpoint:
-    """A checkpoint of the box, whose sums are right. Trunk and tokenizer are taken from, or put into, `shared`."""
+    """A checkpoint of the box, whose sums are right. What others have too is taken from, or put into, `shared`."""
     config = make_config(read_object(folder / "config.json", max_items=50_000))
     model, missing = _build(folder, task, config)
-    prefix = model.base_model_prefix
-    files = weight_files(folder, prefix + ".")
-    if files:
-        setattr(model, prefix, shared.trunks.setdefault(files, model.base_model))
-        model.tie_weights()
+    _share_trunk(model, weight_files(folder), shared)
     key = tuple(shared.sums.get(f"{folder.name}/{name}") for name in ("tokenizer.json", "tokenizer_config.json"))
     if key not in shared.tokenizers:
         shared.tokenizers[key] = load_tokenizer(folder, folder, config)
     model = _place(model, device, dtype)
     return Checkpoint(task, folder.name, model, shared.tokenizers[key], "bundled", bool(missing))
+
+
+def _share_trunk(model: PreTrainedModel, files: dict[str, Path], shared: _Shared) -> None:
+    prefix = model.base_model_prefix
+    of_trunk = {weight: file for weight, file in files.items() if weight.startswith(prefix + ".")}
+    if not of_trunk:
+        return
+    setattr(model, prefix, shared.trunks.setdefault(frozenset(of_trunk.values()), model.base_model))
+    for weight, file in of_trunk.items():
+        module, _, name = weight.rpartition(".")
+        owner = model.get_submodule(module)
+        setattr(owner, name, shared.weights.setdefault((file, weight), getattr(owner, name)))
+    model.tie_weights()
 
 
 def load_vetted(

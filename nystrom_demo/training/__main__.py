@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from nystrom_demo.training.recipe import RECIPE, read_recipe
+from nystrom_demo.training.recipe import COMMON, find_recipe, read_recipe
 
 
 def main() -> None:
@@ -20,9 +20,10 @@ def parser() -> argparse.ArgumentParser:
         "--base", type=Path, required=True, help="folder with model.safetensors, config.json, tokenizer"
     )
 
-    train = _verb(verbs, "train", _train, "train the encoder and its five heads, or go on from a checkpoint")
+    train = _verb(verbs, "train", _train, "train an encoder and its heads, or go on from a checkpoint")
     train.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     train.add_argument("--out", default="stable", help="name of the run's folder in the work folder")
+    train.add_argument("--begin", type=Path, help="training checkpoint or box to begin with, not the base")
     train.add_argument("--resume", type=Path, help="checkpoint folder, or a run's folder for its last checkpoint")
     train.add_argument("--max-steps", type=int, default=100_000, help="end, counted from the first step of all")
     train.add_argument("--decay-steps", type=int, default=0, help="steps before the end in which the rate falls to 0")
@@ -33,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--threads", type=int, default=2, help="CPU threads of each process")
     train.add_argument("--no-progress", action="store_true", help="log lines only")
     train.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+    train.add_argument("--bf16", action="store_true", help="multiply in bfloat16")
 
     evaluate = _verb(verbs, "evaluate", _evaluate, "measure a training checkpoint or a box of checkpoints", work=False)
     evaluate.add_argument("folder", type=Path, help="checkpoint folder, a run's folder for its last, or a box")
@@ -43,23 +45,28 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", type=Path, help="write the figures here")
     evaluate.add_argument("--threads", type=int, default=2)
 
-    export = _verb(verbs, "export", _export, "write the box of checkpoints of a training checkpoint", work=False)
-    export.add_argument("checkpoint", type=Path, help="checkpoint folder, or a run's folder for its last checkpoint")
+    export = _verb(verbs, "export", _export, "write the box of training checkpoints", work=False, recipe=False)
     export.add_argument("box", type=Path, help="assets/checkpoints, or another folder")
+    export.add_argument(
+        "checkpoints", nargs="+", type=_named_folder, metavar="RECIPE=FOLDER", help="a recipe and the run that it made"
+    )
 
-    card = _verb(verbs, "card", _card, "write the model cards of a box from its figures", work=False)
+    card = _verb(verbs, "card", _card, "write the model cards of a box from its figures", work=False, recipe=False)
     card.add_argument("box", type=Path)
     card.add_argument("--json", type=Path, required=True, help="figures that `evaluate --json` wrote")
-    card.add_argument("--tokens", type=float, required=True, help="millions of tokens that the training took")
+    text = "the recipes in the order of their runs, and the millions of tokens that each run took"
+    card.add_argument("tokens", nargs="+", type=_named_number, metavar="RECIPE=TOKENS", help=text)
     return top
 
 
-def _verb(verbs, name: str, function, text: str, work: bool = True) -> argparse.ArgumentParser:
+def _verb(verbs, name: str, function, text: str, work: bool = True, recipe: bool = True) -> argparse.ArgumentParser:
     verb = verbs.add_parser(name, help=text, description=text)
     verb.set_defaults(verb=function)
     if work:
         verb.add_argument("--work", type=Path, required=True, help="folder for what is made on the way")
-    verb.add_argument("--recipe", type=Path, default=RECIPE, help="TOML file; the package's own by default")
+    if recipe:
+        text = "one of the package's by its name, or a TOML file"
+        verb.add_argument("--recipe", type=find_recipe, default=COMMON, help=text)
     return verb
 
 
@@ -86,7 +93,9 @@ def _train(arguments: argparse.Namespace) -> None:
         save_steps=arguments.save_steps,
         log_steps=arguments.log_steps,
         minutes=arguments.minutes,
+        begin=arguments.begin,
         resume=resume,
+        bf16=arguments.bf16,
         progress=not arguments.no_progress,
         cpu=arguments.cpu,
     )
@@ -98,10 +107,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
     from nystrom_demo.training.evaluate import evaluate, write_rows
     from nystrom_demo.training.plan import EXACT_LANDMARKS
-    from nystrom_demo.training.train import last_checkpoint
 
     torch.set_num_threads(arguments.threads)
-    folder = arguments.folder if _is_box(arguments.folder) else last_checkpoint(arguments.folder)
+    folder = _models_folder(arguments.folder)
     landmarks = [EXACT_LANDMARKS if m == "exact" else int(m) for m in arguments.landmarks.split(",")]
     only = [task for task in arguments.only.split(",") if task]
     rows = evaluate(folder, arguments.data, read_recipe(arguments.recipe), landmarks, arguments.limit, only)
@@ -109,22 +117,42 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         write_rows(rows, arguments.json)
 
 
-def _is_box(folder: Path) -> bool:
-    return (folder / "encoder").is_dir()
+def _named_folder(text: str) -> tuple[str, Path]:
+    recipe, folder = _named(text)
+    return recipe, Path(folder)
+
+
+def _named_number(text: str) -> tuple[str, float]:
+    recipe, number = _named(text)
+    return recipe, float(number)
+
+
+def _named(text: str) -> tuple[str, str]:
+    recipe, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"wanted RECIPE=..., got {text}")
+    return recipe, value
+
+
+def _models_folder(folder: Path) -> Path:
+    """The folder itself if it is a box, else its last checkpoint."""
+    from nystrom_demo.training.train import last_checkpoint
+
+    return folder if (folder / "masked-lm").is_dir() else last_checkpoint(folder)
 
 
 def _export(arguments: argparse.Namespace) -> None:
     from nystrom_demo.training.export import export
-    from nystrom_demo.training.train import last_checkpoint
 
-    export(last_checkpoint(arguments.checkpoint), arguments.box, read_recipe(arguments.recipe))
+    checkpoints = {recipe: _models_folder(folder) for recipe, folder in arguments.checkpoints}
+    export(checkpoints, arguments.box)
 
 
 def _card(arguments: argparse.Namespace) -> None:
     from nystrom_demo.training.card import write_cards
     from nystrom_demo.training.evaluate import read_rows
 
-    write_cards(arguments.box, read_rows(arguments.json), read_recipe(arguments.recipe), arguments.tokens)
+    write_cards(arguments.box, read_rows(arguments.json), dict(arguments.tokens))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""Model cards of a box: README.md in each checkpoint's folder, from the figures and the recipe."""
+"""Model cards of a box: README.md in each checkpoint's folder, from the figures and the recipes."""
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from nystrom_demo.training.evaluate import Row
 from nystrom_demo.training.export import write_manifest
 from nystrom_demo.training.multitask import HEADS
-from nystrom_demo.training.recipe import Recipe, Source
+from nystrom_demo.training.recipe import TASKS, Recipe, Source, find_recipe, read_recipe
 
 DATA_SETS = tomllib.loads(Path(__file__).with_name("data_sets.toml").read_text())
 
@@ -57,9 +58,9 @@ tags: [nystromformer, linear-attention]
 ---
 # Nyströmformer for {title}
 
-{does}. One encoder (6 layers, 384 wide, 12 heads, up to 4,096 tokens, lower-casing vocabulary of 30,522) serves this
-and four other heads; its weights are in `../encoder/model.safetensors`. The same weights run with any number of
-landmarks m and with exact attention.
+{does}. Its encoder (6 layers, 384 wide, 12 heads, up to 4,096 tokens, lower-casing vocabulary of 30,522) lies in
+`../trunks`, where what several heads have in common is stored once. The same weights run with any number of landmarks m
+and with exact attention.
 
 ```python
 import nystrom_demo
@@ -85,18 +86,16 @@ and the convolution of {kernel} taps began at zero.
 
 ## Training
 
-All five heads at once on the shared encoder, {tokens:.1f} M tokens on two shared CPU cores, AdamW
-({encoder_rate:g} for the encoder, {head_rate:g} for the heads, {convolution_rate:g} for the convolution), level after
-{warmup} steps of warm-up, then falling to zero. The first {exact_steps} steps had exact attention; after them m was
-drawn for each batch, exact in {exact_share:.0%}, else from {landmarks}.{distil}
-`nystrom_demo/training/recipe.toml` in the source repository holds every choice and
-`python -m nystrom_demo.training train` reproduces the run.
+{training}
 
-Data for this head, with its part of all tokens:
+The recipes in `nystrom_demo/training/recipes` of the source repository hold every choice, and
+`python -m nystrom_demo.training train` follows them.
+
+Data for this head, with its part of all tokens that its encoder was trained on:
 
 {own_data}
 
-The encoder was trained on the other heads' data too:
+The encoder was trained on other heads' data too:
 
 {other_data}
 
@@ -112,20 +111,40 @@ The weights are given under Apache-2.0. The terms of the data are as listed abov
 """
 
 
-def write_cards(box: Path, rows: Sequence[Row], recipe: Recipe, million_tokens: float) -> None:
-    """README.md of each of the box's five checkpoints, and the manifest anew."""
+RUN = """{heads}, {tokens:.1f} M tokens by `{recipe}.toml` on CPU cores: AdamW ({encoder_rate:g} for the encoder,
+{head_rate:g} for the heads, {convolution_rate:g} for the convolution), level after {warmup} steps of warm-up, then
+falling to zero.{exact} The number of landmarks was drawn for each batch, exact in {exact_share:.0%}, else from
+{landmarks}.{distil}{dropout}{frozen}"""
+
+
+class Trained(NamedTuple):
+    """A recipe by its name, and the tokens that a run of it took, in millions."""
+
+    name: str
+    recipe: Recipe
+    million_tokens: float
+
+
+def write_cards(box: Path, rows: Sequence[Row], million_tokens: Mapping[str, float]) -> None:
+    """README.md of each of the box's five checkpoints, and the manifest anew.
+
+    million_tokens: by recipe, a name or a file, in the order of the runs. A head's encoder comes from the first and the
+    last of those that train it.
+    """
+    runs = [Trained(find_recipe(name).stem, read_recipe(find_recipe(name)), n) for name, n in million_tokens.items()]
     for task in HEADS:
+        first, *later = (run for run in runs if task in run.recipe.tasks)
         own = [row for row in rows if row.task == task]
-        (box / task / "README.md").write_text(card(task, own, recipe, million_tokens))
+        (box / task / "README.md").write_text(card(task, own, [first, *later[-1:]]))
     write_manifest(box)
 
 
-def card(task: str, rows: Sequence[Row], recipe: Recipe, million_tokens: float) -> str:
-    """The model card of one checkpoint, Markdown. `rows` are its own figures."""
+def card(task: str, rows: Sequence[Row], runs: Sequence[Trained]) -> str:
+    """The model card of one checkpoint, Markdown. `rows` are its own figures, `runs` what its encoder went through."""
     title, pipeline, does = TITLES[task]
     limit = next((row.limit for row in rows if row.limit), None)
-    landmarks = recipe.landmarks
-    parts = parts_of_tokens(recipe, million_tokens * 1e6)
+    parts = parts_of_runs(runs)
+    others = [(source, part) for source, part in parts if source.task != task]
     return CARD.format(
         task=task,
         head=HEADS[task].__name__,
@@ -134,20 +153,37 @@ def card(task: str, rows: Sequence[Row], recipe: Recipe, million_tokens: float) 
         does=does[0].upper() + does[1:],
         figures=figures_table(rows),
         limited=f" The first {limit} examples of each." if limit else "",
-        kernel=recipe.model.conv_kernel_size,
-        tokens=million_tokens,
-        encoder_rate=recipe.optimiser.encoder_rate,
-        head_rate=recipe.optimiser.head_rate,
-        convolution_rate=recipe.optimiser.convolution_rate,
-        warmup=recipe.optimiser.warmup_steps,
-        exact_steps=landmarks.exact_steps,
+        kernel=runs[0].recipe.model.conv_kernel_size,
+        training="\n\n".join(_training(run, begins=not number) for number, run in enumerate(runs)),
+        own_data=data_table([(source, part) for source, part in parts if source.task == task]),
+        other_data=data_table(others) if others else "none",
+        limits=LIMITS[task],
+    )
+
+
+def _training(run: Trained, begins: bool) -> str:
+    """A paragraph on one run."""
+    recipe, rates, landmarks = run.recipe, run.recipe.optimiser, run.recipe.landmarks
+    heads = "All five heads at once on one encoder" if len(recipe.tasks) == len(TASKS) else _and(recipe.tasks)
+    return RUN.format(
+        heads=heads if begins else f"From there {heads} alone",
+        recipe=run.name,
+        tokens=run.million_tokens,
+        encoder_rate=rates.encoder_rate,
+        head_rate=rates.head_rate,
+        convolution_rate=rates.convolution_rate,
+        warmup=rates.warmup_steps,
+        exact=f" The first {landmarks.exact_steps} steps had exact attention." if landmarks.exact_steps else "",
         exact_share=landmarks.exact_share,
         landmarks=", ".join(map(str, landmarks.weights)),
         distil=f" Self-distillation had weight {landmarks.distil:g}." if landmarks.distil else "",
-        own_data=data_table([(s, part) for s, part in parts if s.task == task]),
-        other_data=data_table([(s, part) for s, part in parts if s.task != task]),
-        limits=LIMITS[task],
+        dropout=f" Dropout hid {recipe.dropout:.0%} of the hidden states." if recipe.dropout else "",
+        frozen=" The word and position tables were left as they were." if rates.frozen else "",
     )
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(names)
 
 
 def figures_table(rows: Sequence[Row]) -> str:
@@ -158,6 +194,16 @@ def figures_table(rows: Sequence[Row]) -> str:
         numbers = (f"{value:.0f}" if row.measure.startswith("of ") else f"{value:.1f}" for value in row.values.values())
         lines.append(f"| {row.data} | {row.measure} | {' | '.join(numbers)} |")
     return "\n".join(lines)
+
+
+def parts_of_runs(runs: Sequence[Trained]) -> list[tuple[Source, float]]:
+    """Each source of the runs with its planned part of all their tokens."""
+    total = sum(run.million_tokens for run in runs)
+    return [
+        (source, part * run.million_tokens / total)
+        for run in runs
+        for source, part in parts_of_tokens(run.recipe, run.million_tokens * 1e6)
+    ]
 
 
 def parts_of_tokens(recipe: Recipe, tokens: float) -> list[tuple[Source, float]]:

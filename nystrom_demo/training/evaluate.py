@@ -63,10 +63,15 @@ def load_models(folder: Path, recipe: Recipe) -> tuple[dict[str, PreTrainedModel
 
 
 def load_multitask(checkpoint: Path, recipe: Recipe) -> MultiTask:
-    """The encoder and heads of a training checkpoint, in evaluation mode."""
+    """The encoder and the recipe's heads of a training checkpoint, in evaluation mode.
+
+    ValueError if it lacks one of them; it may hold others.
+    """
     encoder = NystromformerModel(NystromformerConfig.from_pretrained(checkpoint))
-    model = MultiTask(encoder, recipe.labels)
-    load_model(model, str(checkpoint / "model.safetensors"))
+    model = MultiTask(encoder, recipe.labels, tasks=recipe.tasks)
+    missing, _ = load_model(model, str(checkpoint / "model.safetensors"), strict=False)
+    if missing:
+        raise ValueError(f"{checkpoint} lacks weights of {', '.join(recipe.tasks)}, {min(missing)} among them.")
     return model.eval()
 
 

@@ -1,9 +1,9 @@
-"""A training checkpoint in, the box of five checkpoints out.
+"""Training checkpoints in, the box of five checkpoints out.
 
 ```
-encoder/            the shared encoder, once: config.json, model.safetensors
+trunks/             weights of the encoders: tables.safetensors, what all have in common, and one file a recipe
 masked-lm/ …        config.json, tokenizer, head.safetensors, and model.safetensors.index.json, which names the head's
-                    own weights and, for the encoder's, ../encoder/model.safetensors
+                    own weights and, for its encoder's, ../trunks/tables.safetensors and that of its recipe
 SHA256SUMS.json     path in the box: SHA-256, of every other file
 ```
 Weights are stored in half precision; the configurations say float32, so that plain `from_pretrained` computes in it.
@@ -11,47 +11,71 @@ Weights are stored in half precision; the configurations say float32, so that pl
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 
-from nystrom_demo.training.evaluate import load_multitask
-from nystrom_demo.training.recipe import Recipe
+from nystrom_demo.training.evaluate import load_models
+from nystrom_demo.training.recipe import find_recipe, read_recipe
 
 MANIFEST = "SHA256SUMS.json"
-ENCODER = "../encoder/model.safetensors"
+TRUNKS = "trunks"
+TABLES = "tables"
 HEAD = "head.safetensors"
 PREFIX = "nystromformer."  # of the encoder's weights in a model with a head
 
+Weights = dict[str, torch.Tensor]
 
-def export(checkpoint: Path, box: Path, recipe: Recipe) -> None:
-    """Write the box of a training checkpoint. Files of an older box with the same names are replaced."""
-    model = load_multitask(checkpoint, recipe)
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    encoder = {PREFIX + name: tensor for name, tensor in _halves(model.encoder).items()}
-    (box / "encoder").mkdir(parents=True, exist_ok=True)
-    model.encoder.config.save_pretrained(box / "encoder")
-    save_file(encoder, box / "encoder" / "model.safetensors", metadata={"format": "pt"})
-    for task, head in model.heads.items():
-        save_head(head, encoder, box / task)
+
+def export(checkpoints: Mapping[str, Path], box: Path) -> None:
+    """Write a box. checkpoints: by recipe, a name or a file, the training checkpoint or box that it made.
+
+    A head comes from the last recipe that trains it. Files of an older box with the same names are replaced.
+    """
+    heads: dict[str, tuple[str, PreTrainedModel]] = {}  # by task: its recipe's name and its model
+    for recipe, folder in checkpoints.items():
+        path = find_recipe(recipe)
+        models, tokenizer = load_models(folder, read_recipe(path))
+        heads |= {task: (path.stem, models[task]) for task in read_recipe(path).tasks}
+    trunks = {trunk: _trunk(model) for trunk, model in heads.values()}
+    files = _store(trunks, box / TRUNKS)
+    for task, (trunk, model) in heads.items():
+        save_head(model, trunks[trunk], files[trunk], box / task)
         tokenizer.save_pretrained(box / task)
     write_manifest(box)
 
 
-def save_head(head: PreTrainedModel, encoder: dict[str, torch.Tensor], folder: Path) -> None:
-    """One head's configuration, its own weights, and the index that leads to the encoder's."""
-    tied = set(head.all_tied_weights_keys)
-    own = {name: tensor for name, tensor in _halves(head).items() if name not in tied}
+def _store(trunks: Mapping[str, Weights], folder: Path) -> dict[str, dict[str, str]]:
+    """Write the trunks' weights, what all have in common once; for each trunk the file of each weight."""
+    first, *others = trunks.values()
+    common = {
+        name: weight for name, weight in first.items() if all(torch.equal(weight, other[name]) for other in others)
+    }
+    parts = {trunk: {n: w for n, w in weights.items() if n not in common} for trunk, weights in trunks.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    head.config.architectures = [type(head).__name__]
-    head.config.save_pretrained(folder)
+    for name, weights in (parts | {TABLES: common}).items():
+        if weights:
+            save_file(weights, folder / f"{name}.safetensors", metadata={"format": "pt"})
+    return {
+        trunk: {name: f"../{TRUNKS}/{TABLES if name in common else trunk}.safetensors" for name in weights}
+        for trunk, weights in trunks.items()
+    }
+
+
+def save_head(model: PreTrainedModel, trunk: Weights, files: Mapping[str, str], folder: Path) -> None:
+    """One head's configuration, its own weights, and the index that leads to the trunk's."""
+    tied = set(model.all_tied_weights_keys)
+    own = {name: weight for name, weight in _halves(model).items() if name not in tied and name not in trunk}
+    folder.mkdir(parents=True, exist_ok=True)
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
     save_file(own, folder / HEAD, metadata={"format": "pt"})
-    weights = own | encoder
     index = {
-        "metadata": {"total_size": sum(tensor.nbytes for tensor in weights.values())},
-        "weight_map": {name: HEAD if name in own else ENCODER for name in sorted(weights)},
+        "metadata": {"total_size": sum(weight.nbytes for weight in (own | trunk).values())},
+        "weight_map": dict(sorted((dict.fromkeys(own, HEAD) | files).items())),
     }
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
 
@@ -63,5 +87,9 @@ def write_manifest(box: Path) -> None:
     (box / MANIFEST).write_text(json.dumps(sums, indent=2) + "\n")
 
 
-def _halves(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+def _trunk(model: PreTrainedModel) -> Weights:
+    return {PREFIX + name: weight for name, weight in _halves(model.base_model).items()}
+
+
+def _halves(module: torch.nn.Module) -> Weights:
     return {name: tensor.half().contiguous() for name, tensor in module.state_dict().items()}

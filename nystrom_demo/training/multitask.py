@@ -1,4 +1,4 @@
-"""Five heads on one encoder, as one module to train."""
+"""Several heads on one encoder, as one module to train."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -28,16 +28,22 @@ HEADS: dict[str, type[NystromformerPreTrainedModel]] = {
 
 
 class MultiTask(nn.Module):
-    """One encoder, registered once as `encoder`, and the five models of `HEADS`, which all call it.
+    """One encoder, registered once as `encoder`, and a model of `HEADS` for each task, which all call it.
 
     `labels` names the classes of the two classification heads. `distil` is the weight of self-distillation.
     """
 
-    def __init__(self, encoder: NystromformerModel, labels: dict[str, Sequence[str]], distil: float = 0.0):
+    def __init__(
+        self,
+        encoder: NystromformerModel,
+        labels: dict[str, Sequence[str]],
+        distil: float = 0.0,
+        tasks: Sequence[str] = tuple(HEADS),
+    ):
         super().__init__()
         self.encoder = encoder
         self.distil = distil
-        self.heads = nn.ModuleDict({task: _head(task, encoder, labels.get(task)) for task in HEADS})
+        self.heads = nn.ModuleDict({task: _head(task, encoder, labels.get(task)) for task in tasks})
 
     def forward(self, task: str, num_landmarks: int, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The task's loss on a batch at m landmarks; with `distil`, and m not exact, drawn to the exact output too."""

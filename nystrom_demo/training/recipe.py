@@ -1,10 +1,11 @@
-"""The training recipe as plain data, read from `recipe.toml` beside this file or from a file of the same form."""
+"""A training recipe as plain data, read from a file in `recipes/` or from one of the same form."""
 
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-RECIPE = Path(__file__).with_name("recipe.toml")
+RECIPES = Path(__file__).with_name("recipes")
+COMMON = RECIPES / "common.toml"
 TASKS = ("masked-lm", "sequence-classification", "token-classification", "question-answering", "multiple-choice")
 
 
@@ -19,7 +20,10 @@ class ModelShape:
 
 @dataclass(frozen=True)
 class Optimiser:
-    """AdamW's peak learning rates by parameter group, and the steps it takes to reach them."""
+    """AdamW's peak learning rates by parameter group, and the steps it takes to reach them.
+
+    frozen: modules of the encoder whose weights stay as they are.
+    """
 
     encoder_rate: float
     head_rate: float
@@ -27,6 +31,7 @@ class Optimiser:
     weight_decay: float
     warmup_steps: int
     clip: float
+    frozen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,12 +78,13 @@ class Source:
 class Recipe:
     """Everything that decides a training run but its length.
 
-    masked: part of words hidden in the masked-word task. stages: the trained tokens after which each of a source's
-    shares holds, from 0 up.
+    masked: part of words hidden in the masked-word task. dropout: part of the hidden states' values that a training
+    step hides. stages: the trained tokens after which each of a source's shares holds, from 0 up.
     """
 
     seed: int
     masked: float
+    dropout: float
     stages: tuple[int, ...]
     model: ModelShape
     optimiser: Optimiser
@@ -86,8 +92,19 @@ class Recipe:
     labels: dict[str, list[str]]
     sources: tuple[Source, ...]
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The heads that the sources train, in the order of TASKS."""
+        return tuple(task for task in TASKS if any(source.task == task for source in self.sources))
 
-def read_recipe(path: Path = RECIPE) -> Recipe:
+
+def find_recipe(name: str) -> Path:
+    """The file of a recipe: one of the package's by its name, or a path."""
+    own = RECIPES / f"{name}.toml"
+    return own if own.is_file() else Path(name)
+
+
+def read_recipe(path: Path = COMMON) -> Recipe:
     """The recipe in a TOML file. ValueError for an unknown task, or a source without a share for every stage."""
     table = tomllib.loads(Path(path).read_text())
     stages = tuple(table["stages"])
@@ -102,9 +119,10 @@ def read_recipe(path: Path = RECIPE) -> Recipe:
     return Recipe(
         seed=table["seed"],
         masked=table["masked"],
+        dropout=table.get("dropout", 0.0),
         stages=stages,
         model=ModelShape(**table["model"]),
-        optimiser=Optimiser(**table["optimiser"]),
+        optimiser=Optimiser(**table["optimiser"] | {"frozen": tuple(table["optimiser"].get("frozen", ()))}),
         landmarks=Landmarks(**landmarks),
         labels=table["labels"],
         sources=sources,

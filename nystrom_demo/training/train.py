@@ -1,4 +1,4 @@
-"""Training of the shared encoder and its five heads on transformers' Trainer, from one plan of batches.
+"""Training of an encoder and its heads on transformers' Trainer, from one plan of batches.
 
 The work folder holds `start/` (the converted base), `tokens/` (tokenised sources) and one folder a run, whose
 `checkpoint-N/` are the Trainer's: weights, optimiser, schedule, random states. `metrics` of a run are its log lines.
@@ -6,19 +6,23 @@ The work folder holds `start/` (the converted base), `tokens/` (tokenised source
 
 import json
 import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_model, save_model
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Sampler, SequentialSampler
-from transformers import AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.training.batches import Batch, Vocabulary
 from nystrom_demo.training.data import load_pools, word_counts
+from nystrom_demo.training.evaluate import load_models
 from nystrom_demo.training.multitask import MultiTask, start_masked_words
 from nystrom_demo.training.plan import EXACT_LANDMARKS, BatchPlan
 from nystrom_demo.training.recipe import Optimiser, Recipe
@@ -30,7 +34,9 @@ class Run:
 
     max_steps: where it ends, counted from the very first step. decay_steps: how many steps before that the learning
     rate falls to zero; 0 keeps it level, to go on later. minutes: stop and save earlier after so long.
+    begin: what to begin with, a training checkpoint or a box with the recipe's heads; None for the converted base.
     resume: a checkpoint folder to go on from, its optimiser and place in the plan included.
+    bf16: multiply in bfloat16, where float32 takes twice as long.
     """
 
     out: Path
@@ -39,20 +45,29 @@ class Run:
     save_steps: int = 300
     log_steps: int = 50
     minutes: float | None = None
+    begin: Path | None = None
     resume: Path | None = None
+    bf16: bool = False
     progress: bool = True
     cpu: bool = False
 
 
 def train(recipe: Recipe, data: Path, work: Path, run: Run) -> Path:
-    """Train from `work/start`, or go on from `run.resume`, and return the last checkpoint's folder."""
-    start = work / "start"
-    tokenizer = AutoTokenizer.from_pretrained(start)
-    pools = load_pools(recipe, data, tokenizer, work)
+    """Train from `run.begin`, or go on from `run.resume`, and return the last checkpoint's folder."""
     torch.manual_seed(recipe.seed)
-    model = MultiTask(NystromformerModel.from_pretrained(start), recipe.labels, recipe.landmarks.distil)
-    start_masked_words(model.heads["masked-lm"], word_counts(pools, len(tokenizer)))
+    if run.begin is None:
+        encoder = NystromformerModel.from_pretrained(work / "start")
+        model = MultiTask(encoder, recipe.labels, recipe.landmarks.distil, recipe.tasks)
+        tokenizer = AutoTokenizer.from_pretrained(work / "start")
+    else:
+        model, tokenizer = begin_with(run.begin, recipe)
+    pools = load_pools(recipe, data, tokenizer, work)
+    if run.begin is None and "masked-lm" in recipe.tasks:
+        start_masked_words(model.heads["masked-lm"], word_counts(pools, len(tokenizer)))
+    set_dropout(model, recipe.dropout)
+    freeze(model.encoder, recipe.optimiser.frozen)
     arguments = training_arguments(recipe, run)
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(run.bf16)  # of MATH below: bfloat16 stays bfloat16
     plan = BatchPlan(pools, recipe, Vocabulary.of(tokenizer), run.max_steps * arguments.world_size)
     trainer = PlanTrainer(
         model=model,
@@ -65,6 +80,30 @@ def train(recipe: Recipe, data: Path, work: Path, run: Run) -> Path:
     )
     trainer.train(resume_from_checkpoint=str(run.resume) if run.resume else None)
     return last_checkpoint(run.out)
+
+
+def begin_with(folder: Path, recipe: Recipe) -> tuple[MultiTask, PreTrainedTokenizerFast]:
+    """The encoder and heads of a training checkpoint or box, to train further; of a box the first head's encoder."""
+    models, tokenizer = load_models(folder, recipe)
+    encoder = models[recipe.tasks[0]].nystromformer
+    model = MultiTask(encoder, recipe.labels, recipe.landmarks.distil, recipe.tasks)
+    for task, head in model.heads.items():
+        own = head.state_dict()
+        head.load_state_dict({name: weight for name, weight in models[task].state_dict().items() if name in own})
+    return model, tokenizer
+
+
+def set_dropout(model: nn.Module, part: float) -> None:
+    """Let every dropout of the model hide this part of its input while it trains."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = part
+
+
+def freeze(encoder: NystromformerModel, modules: Sequence[str]) -> None:
+    """Keep the weights of these modules of the encoder as they are."""
+    for name in modules:
+        encoder.get_submodule(name).requires_grad_(False)
 
 
 def last_checkpoint(folder: Path) -> Path:
@@ -96,6 +135,7 @@ def training_arguments(recipe: Recipe, run: Run) -> TrainingArguments:
         logging_steps=run.log_steps,
         disable_tqdm=not run.progress,
         use_cpu=run.cpu,
+        bf16=run.bf16,
         ddp_find_unused_parameters=True,  # a batch trains one head of five
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
@@ -113,6 +153,8 @@ def make_optimiser(model: MultiTask, settings: Optimiser) -> torch.optim.AdamW:
     }
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         kind = "convolution" if ".conv." in name else "encoder" if name.startswith("encoder.") else "head"
         groups.setdefault((kind, parameter.dim() > 1), []).append(parameter)
     return torch.optim.AdamW(
@@ -138,7 +180,8 @@ class PlanTrainer(Trainer):
         return SequentialSampler(self.train_dataset if train_dataset is None else train_dataset)
 
     def compute_loss(self, model: nn.Module, inputs: Batch, return_outputs: bool = False, **kwargs):
-        output = model(**inputs)
+        with attention_kernels(inputs["inputs"]["input_ids"]):
+            output = model(**inputs)
         name = inputs["task"] + ("" if inputs["num_landmarks"] == EXACT_LANDMARKS else "/m")
         self._losses.setdefault(name, []).append(output["loss"].detach())
         self._tokens += int(inputs["inputs"]["attention_mask"].sum())
@@ -164,6 +207,16 @@ class PlanTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         load_model(self.model, str(Path(resume_from_checkpoint) / "model.safetensors"))
+
+
+def attention_kernels(input_ids: torch.Tensor) -> AbstractContextManager:
+    """The choice of kernels for one batch's attention: on a CPU the backward pass of torch's fused one is slow.
+
+    Up to 512 tokens a plain product and softmax take three quarters of its time or less; at 1,024 they take longer.
+    """
+    if input_ids.device.type == "cpu" and input_ids.shape[-1] <= 512:
+        return sdpa_kernel(SDPBackend.MATH)
+    return nullcontext()
 
 
 class TimeLimit(TrainerCallback):

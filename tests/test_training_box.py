@@ -1,0 +1,184 @@
+"""What is made of training: figures, the box of checkpoints, and its cards."""
+
+import gzip
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_box import make_tokenizer
+from training_runs import run
+from transformers import AutoModelForMaskedLM
+
+from nystrom_demo.checkpoints import load_bundled
+from nystrom_demo.model import NystromformerModel
+from nystrom_demo.training import measures
+from nystrom_demo.training.card import DATA_SETS, Trained, parts_of_runs, parts_of_tokens, write_cards
+from nystrom_demo.training.evaluate import load_models, read_rows
+from nystrom_demo.training.recipe import RECIPES, TASKS, read_recipe
+from nystrom_demo.training.train import last_checkpoint
+
+
+def test_evaluation_gives_each_measure_at_each_number_of_landmarks(trained, capsys):
+    run(
+        trained,
+        *("evaluate", trained / "work/first", "--data", trained / "data", "--landmarks", "4,exact"),
+        *("--limit", 5, "--json", trained / "figures.json", "--threads", 1),
+    )
+    rows = read_rows(trained / "figures.json")
+    assert {row.task for row in rows} == set(TASKS) and len(rows) == 12
+    assert all(set(row.values) == {"4", "exact"} for row in rows)
+    assert all(0 <= value <= 100 for row in rows for value in row.values.values())
+    assert "SQuAD v1.1 validation, half, F1" in capsys.readouterr().out
+
+
+def test_a_missing_answer_is_told_where_the_first_token_outscores_every_stretch(trained, tmp_path, monkeypatch):
+    (tmp_path / "squad_v1.1_partial").mkdir()
+    rows = [
+        {"question": "Where?", "context": f"{place} is big.", "answers": {"text": [place], "answer_start": [0]}}
+        for place in ("London", "England", "Paris", "France")
+    ]
+    with gzip.open(tmp_path / "squad_v1.1_partial/validation.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    none = iter([0.0, 5.0, 0.0, 0.0])  # the second and the fourth question have lost their answers
+
+    def predict(bench, task, examples, num_landmarks):
+        logits = [np.full((2, example.length), 1.0) for example in examples]
+        for scored in logits:
+            scored[:, 0] = next(none)
+        return logits
+
+    monkeypatch.setattr(measures, "predict", predict)
+    bench = measures.Bench({}, make_tokenizer(128), tmp_path, (4,))
+    assert measures.missing_answers(bench) == {"told apart": {"4": 75.0}}
+
+
+def test_the_box_loads_with_its_checksums_and_gives_the_checkpoints_output(trained):
+    box = trained / "box"
+    run(trained, "export", box, f"{trained / 'recipe.toml'}={trained / 'work/first'}")
+    checkpoints = load_bundled("cpu", box=box)
+    recipe = read_recipe(trained / "recipe.toml")
+    trained, tokenizer = load_models(last_checkpoint(trained / "work/first"), recipe)
+    inputs = tokenizer("Mary went to [MASK].", return_tensors="pt")
+    with torch.no_grad():
+        ours = checkpoints["masked-lm"].model(**inputs).logits
+        theirs = trained["masked-lm"](**inputs).logits
+    assert torch.allclose(ours, theirs, atol=0.05)
+    assert checkpoints["token-classification"].model.config.id2label[3] == "B-LOC"
+    assert not any(checkpoint.new_head for checkpoint in checkpoints.values())
+    plain = AutoModelForMaskedLM.from_pretrained(box / "masked-lm")
+    assert plain.dtype == torch.float32
+    again, _ = load_models(box, recipe)
+    assert torch.equal(again["masked-lm"].cls.predictions.bias, plain.cls.predictions.bias)
+
+
+def test_the_encoders_weights_are_stored_once_in_half_precision(trained):
+    box = trained / "box"
+    assert sorted(path.relative_to(box).as_posix() for path in box.rglob("*.safetensors")) == sorted(
+        ["trunks/tables.safetensors", *(f"{task}/head.safetensors" for task in TASKS)]
+    )
+    assert {tensor.dtype for tensor in load_file(box / "trunks/tables.safetensors").values()} == {torch.float16}
+    encoder = NystromformerModel.from_pretrained(box / "masked-lm")
+    assert encoder.config.conv_kernel_size == 3
+
+
+def test_a_head_that_went_on_alone_has_a_trunk_of_its_own_but_for_what_is_identical(trained, two_trunks):
+    files = {path.stem: load_file(path) for path in (two_trunks / "trunks").iterdir()}
+    assert sorted(files) == ["answers", "recipe", "tables"]
+    assert files["answers"].keys() == files["recipe"].keys() and not files["tables"].keys() & files["recipe"].keys()
+    assert "nystromformer.embeddings.word_embeddings.weight" in files["tables"]
+    assert "nystromformer.encoder.layer.0.attention.self.query.weight" in files["answers"]
+    checkpoints = load_bundled("cpu", box=two_trunks)
+    alone, *others = (checkpoints[task].model.nystromformer for task in ("question-answering", *TASKS))
+    shared = [other is alone for other in others]
+    assert shared == [task == "question-answering" for task in TASKS]
+    first = others[0]
+    assert alone.embeddings.word_embeddings.weight is first.embeddings.word_embeddings.weight
+    assert alone.encoder.layer[0].output.dense.weight is not first.encoder.layer[0].output.dense.weight
+    tuned, tokenizer = load_models(last_checkpoint(trained / "work/answers"), answers_recipe(trained))
+    inputs = tokenizer("Who?", "Mary went to London.", return_tensors="pt")
+    with torch.no_grad():
+        ours = checkpoints["question-answering"].model(**inputs).start_logits
+        theirs = tuned["question-answering"](**inputs).start_logits
+    assert torch.allclose(ours, theirs, atol=0.05)
+
+
+def test_a_recipes_frozen_modules_keep_their_weights_and_its_heads_alone_are_trained(trained, two_trunks):
+    tuned, _ = load_models(last_checkpoint(trained / "work/answers"), answers_recipe(trained))
+    first, _ = load_models(last_checkpoint(trained / "work/first"), read_recipe(trained / "recipe.toml"))
+    assert set(tuned) == {"question-answering"}
+    before, after = (models["question-answering"] for models in (first, tuned))
+    pairs = {name: (weight, after.state_dict()[name]) for name, weight in before.state_dict().items()}
+    moved = {name for name, (old, new) in pairs.items() if not torch.equal(old, new)}
+    assert "qa_outputs.weight" in moved
+    old, new = (model.nystromformer.state_dict() for model in (before, after))
+    moved = {name for name in old if not torch.equal(old[name], new[name])}
+    assert "embeddings.word_embeddings.weight" not in moved
+    assert {"embeddings.position_embeddings.weight", "encoder.layer.1.output.dense.weight"} <= moved
+
+
+def answers_recipe(folders):
+    return read_recipe(folders / "answers.toml")
+
+
+@pytest.fixture(scope="module")
+def two_trunks(trained):
+    """A box whose answers have gone on alone from the common encoder."""
+    folders = trained
+    options = (*("--work", folders / "work", "--data", folders / "data", "--out", "answers", "--max-steps", 4), "--cpu")
+    begin = ("--begin", last_checkpoint(folders / "work/first"))
+    run(folders, "train", *options, *begin, "--no-progress", "--threads", 1, recipe="answers.toml")
+    made = {"recipe": "first", "answers": "answers"}
+    box = folders / "two"
+    run(folders, "export", box, *(f"{folders / name}.toml={folders / 'work' / out}" for name, out in made.items()))
+    return box
+
+
+def test_a_folder_that_is_neither_checkpoint_nor_box_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="neither a training checkpoint nor a box"):
+        load_models(tmp_path, read_recipe())
+
+
+def test_a_training_checkpoint_without_one_of_the_recipes_heads_is_refused(trained, two_trunks):
+    with pytest.raises(ValueError, match=r"lacks weights of masked-lm, .* among them"):
+        load_models(last_checkpoint(trained / "work/answers"), read_recipe(trained / "recipe.toml"))
+
+
+def test_cards_hold_the_figures_the_data_and_their_terms(trained):
+    box = trained / "box"
+    rows = read_rows(trained / "figures.json")
+    write_cards(box, rows, {"common": 1.5, "answers": 4.5})
+    text = (box / "question-answering/README.md").read_text()
+    f1 = next(row for row in rows if row.measure == "F1" and row.task == "question-answering")
+    assert f"| F1 | {f1.values['4']:.1f} | {f1.values['exact']:.1f} |" in text
+    assert "| m = 4 | exact |" in text and "first 5 examples" in text
+    assert "All five heads at once on one encoder, 1.5 M tokens by `common.toml`" in text
+    assert "From there question-answering alone, 4.5 M tokens by `answers.toml`" in text
+    assert "CC BY-SA 4.0" in text and "unstated" in text
+    words = (box / "masked-lm/README.md").read_text()
+    assert "1.5 M tokens" in words and "From there" not in words
+    assert load_bundled("cpu", box=box)["question-answering"].name == "question-answering"
+
+
+def test_a_sources_part_of_all_tokens_counts_the_stages_that_a_run_went_through(trained):
+    tiny = read_recipe(trained / "recipe.toml")
+    sources = (replace(source, shares=(*source.shares, number / 10)) for number, source in enumerate(tiny.sources))
+    recipe = replace(tiny, stages=(0, 3_000_000), sources=tuple(sources))
+    assert [part for _, part in parts_of_tokens(recipe, 2e6)] == pytest.approx([0.3, 0.2, 0.2, 0.2, 0.1])
+    assert [part for _, part in parts_of_tokens(recipe, 4e6)] == pytest.approx([0.225, 0.175, 0.2, 0.225, 0.175])
+
+
+def test_the_parts_of_two_runs_are_weighed_by_their_tokens(trained):
+    paths = {name: trained / f"{name}.toml" for name in ("recipe", "answers")}
+    runs = [
+        Trained(name, read_recipe(path), tokens) for (name, path), tokens in zip(paths.items(), (1, 3), strict=True)
+    ]
+    assert [part for _, part in parts_of_runs(runs)] == pytest.approx([0.075, 0.05, 0.05, 0.05, 0.025, 0.75])
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_source_of_a_recipe_has_its_terms(path):
+    names = {file.split("/")[0] for source in read_recipe(path).sources for file in source.files}
+    assert names <= set(DATA_SETS)

@@ -146,6 +146,18 @@ def test_a_training_checkpoint_without_one_of_the_recipes_heads_is_refused(train
         load_models(last_checkpoint(trained / "work/answers"), read_recipe(trained / "recipe.toml"))
 
 
+def test_the_mean_of_two_runs_is_that_of_their_weights(trained, two_trunks):
+    out = trained / "mean"
+    run(trained, "average", out, trained / "work/answers", trained / "work/first", recipe="answers.toml")
+    mean, first, second = (
+        load_models(folder, answers_recipe(trained))[0]["question-answering"]
+        for folder in (out, *(last_checkpoint(trained / "work" / name) for name in ("answers", "first")))
+    )
+    for part in ("qa_outputs", "nystromformer.encoder.layer.1.output.dense"):
+        wanted = (first.get_submodule(part).weight + second.get_submodule(part).weight) / 2
+        assert torch.allclose(mean.get_submodule(part).weight, wanted)
+
+
 def test_cards_hold_the_figures_the_data_and_their_terms(trained):
     box = trained / "box"
     rows = read_rows(trained / "figures.json")

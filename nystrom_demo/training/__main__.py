@@ -45,6 +45,10 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", type=Path, help="write the figures here")
     evaluate.add_argument("--threads", type=int, default=2)
 
+    average = _verb(verbs, "average", _average, "write the mean of several runs' weights", work=False)
+    average.add_argument("out", type=Path, help="folder for the mean")
+    average.add_argument("folders", type=Path, nargs="+", help="checkpoints, runs' folders for their last, or boxes")
+
     export = _verb(verbs, "export", _export, "write the box of training checkpoints", work=False, recipe=False)
     export.add_argument("box", type=Path, help="assets/checkpoints, or another folder")
     export.add_argument(
@@ -135,10 +139,16 @@ def _named(text: str) -> tuple[str, str]:
 
 
 def _models_folder(folder: Path) -> Path:
-    """The folder itself if it is a box, else its last checkpoint."""
+    """The folder itself if it holds weights, as a checkpoint or a box, else its last checkpoint."""
     from nystrom_demo.training.train import last_checkpoint
 
-    return folder if (folder / "masked-lm").is_dir() else last_checkpoint(folder)
+    return folder if any(folder.glob("*.safetensors")) or (folder / "masked-lm").is_dir() else last_checkpoint(folder)
+
+
+def _average(arguments: argparse.Namespace) -> None:
+    from nystrom_demo.training.average import average
+
+    average([_models_folder(folder) for folder in arguments.folders], arguments.out, read_recipe(arguments.recipe))
 
 
 def _export(arguments: argparse.Namespace) -> None:

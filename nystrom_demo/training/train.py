@@ -106,6 +106,14 @@ def freeze(encoder: NystromformerModel, modules: Sequence[str]) -> None:
         encoder.get_submodule(name).requires_grad_(False)
 
 
+def save_weights(model: MultiTask, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Weights, each shared one once, with the encoder's configuration and the tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_model(model, str(folder / "model.safetensors"))
+    model.encoder.config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 def last_checkpoint(folder: Path) -> Path:
     """The folder itself if it is a checkpoint, else the last one in it. ValueError if there is none."""
     if (folder / "trainer_state.json").exists():
@@ -197,12 +205,8 @@ class PlanTrainer(Trainer):
         super().log(logs, *args, **kwargs)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        """Weights, each shared one once, with the encoder's configuration and the tokenizer."""
         folder = Path(output_dir or self.args.output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_model(self.model, str(folder / "model.safetensors"))
-        self.model.encoder.config.save_pretrained(folder)
-        self.processing_class.save_pretrained(folder)
+        save_weights(self.model, self.processing_class, folder)
         torch.save(self.args, folder / "training_args.bin")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:

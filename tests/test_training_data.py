@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_box import make_tokenizer
-from training_data import CHOICES, PARAGRAPH, QUESTIONS, RECIPE, SENTENCES, make_data
+from training_data import ANSWERS_RECIPE, CHOICES, PARAGRAPH, QUESTIONS, RECIPE, SENTENCES, make_data
 
 from nystrom_demo.training import examples, passages, readers
 from nystrom_demo.training.batches import Vocabulary, collate, mask_words
@@ -253,6 +253,15 @@ def test_the_common_recipe_trains_every_task():
 def test_the_packages_recipes_train_on_training_files_only(path):
     files = [file for source in read_recipe(path).sources for file in source.files]
     assert {Path(file).name.split(".")[0] for file in files} == {"train"}
+
+
+def test_a_recipe_that_goes_on_from_another_has_its_settings_but_for_its_own(tmp_path):
+    for name, text in (("recipe", RECIPE), ("answers", ANSWERS_RECIPE)):
+        (tmp_path / f"{name}.toml").write_text(text)
+    base, recipe = (read_recipe(tmp_path / f"{name}.toml") for name in ("recipe", "answers"))
+    assert recipe.tasks == ("question-answering",) and recipe.dropout == 0.1 and base.dropout == 0
+    assert recipe.optimiser == replace(base.optimiser, frozen=("embeddings.word_embeddings",))
+    assert (recipe.landmarks, recipe.seed, recipe.model) == (base.landmarks, base.seed, base.model)
 
 
 def test_a_recipe_goes_by_its_name_or_its_path(tmp_path):

@@ -58,11 +58,11 @@ shares = [0.1]
 tokens = 128
 """
 # A recipe that goes on with one head, its tables as they are.
-ANSWERS_RECIPE = (
-    RECIPE[: RECIPE.index("[[sources]]")]
-    .replace("masked = 0.2", "masked = 0.2\ndropout = 0.1")
-    .replace("clip = 1.0", 'clip = 1.0\nfrozen = ["embeddings.word_embeddings"]')
-    + """
+ANSWERS_RECIPE = """
+goes_on_from = "recipe"
+dropout = 0.1
+[optimiser]
+frozen = ["embeddings.word_embeddings"]
 [[sources]]
 task = "question-answering"
 file = "squad_v1.1_partial/train.jsonl.gz"
@@ -70,7 +70,6 @@ max_length = 64
 shares = [1.0]
 tokens = 128
 """
-)
 REVIEWS = [("good film", 1), ("a bad film in the cold", 0), ("great", 1), ("bad play", 0), ("a great time", 1)]
 SENTENCES = [
     [("John", "B-PER"), ("Smith", "I-PER"), ("went", "O"), ("to", "O"), ("London", "B-LOC")],

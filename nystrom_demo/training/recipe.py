@@ -105,8 +105,11 @@ def find_recipe(name: str) -> Path:
 
 
 def read_recipe(path: Path = COMMON) -> Recipe:
-    """The recipe in a TOML file. ValueError for an unknown task, or a source without a share for every stage."""
-    table = tomllib.loads(Path(path).read_text())
+    """The recipe in a TOML file. ValueError for an unknown task, or a source without a share for every stage.
+
+    Where `goes_on_from` names a recipe beside it, settings that the file leaves out are that recipe's.
+    """
+    table = _read_table(path)
     stages = tuple(table["stages"])
     sources = tuple(_source(row) for row in table["sources"])
     unknown = sorted({source.task for source in sources} - set(TASKS))
@@ -127,6 +130,15 @@ def read_recipe(path: Path = COMMON) -> Recipe:
         labels=table["labels"],
         sources=sources,
     )
+
+
+def _read_table(path: Path) -> dict:
+    table = tomllib.loads(Path(path).read_text())
+    if "goes_on_from" not in table:
+        return table
+    base = _read_table(Path(path).with_name(f"{table.pop('goes_on_from')}.toml"))
+    settings = {name: base[name] | value for name, value in table.items() if isinstance(value, dict)}
+    return base | table | settings
 
 
 def _source(row: dict) -> Source:

@@ -105,6 +105,13 @@ def test_a_head_that_went_on_alone_has_a_trunk_of_its_own_but_for_what_is_identi
     assert torch.allclose(ours, theirs, atol=0.05)
 
 
+def test_only_the_heads_that_a_checkpoint_holds_are_measured(trained, two_trunks, capsys):
+    options = ("--data", trained / "data", "--landmarks", "exact", "--limit", 2, "--threads", 1)
+    run(trained, "evaluate", trained / "work/answers", *options, recipe="answers.toml")
+    printed = capsys.readouterr().out
+    assert "SQuAD" in printed and "SST-2" not in printed
+
+
 def test_a_recipes_frozen_modules_keep_their_weights_and_its_heads_alone_are_trained(trained, two_trunks):
     tuned, _ = load_models(last_checkpoint(trained / "work/answers"), answers_recipe(trained))
     first, _ = load_models(last_checkpoint(trained / "work/first"), read_recipe(trained / "recipe.toml"))

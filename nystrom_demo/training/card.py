@@ -42,8 +42,8 @@ LIMITS = {
     "sequence-classification": "Films only: other subjects, mixed opinions and irony are outside what it was shown.",
     "token-classification": "Web text, news and tweets, all lower-cased: capitals, which mark names, are not seen.",
     "question-answering": (
-        "Every training question had its answer in the passage, and passages were at most 384 tokens: on longer ones, "
-        "and on questions without an answer, its scores are less to be trusted."
+        "Few of its training questions had no answer in the passage, and few passages were longer than 384 tokens: on "
+        "such ones its scores are less to be trusted."
     ),
     "multiple-choice": "Choices are scored one by one from general word knowledge; it does not reason in steps.",
 }

@@ -37,13 +37,13 @@ def evaluate(
     limit: int | None = None,
     only: Sequence[str] = (),
 ) -> list[Row]:
-    """Measure the models in `folder`, printing each row as it is known. `only` names tasks; none for all."""
+    """Measure the models in `folder`, printing each row as it is known. `only` names tasks; none for all that it holds."""
     models, tokenizer = load_models(folder, recipe)
     bench = Bench(models, tokenizer, data, tuple(landmarks), limit)
     rows: list[Row] = []
     print(header(landmarks))
     for name, (task, measure) in MEASURES.items():
-        if only and task not in only:
+        if task not in (only or models):
             continue
         for figure, values in measure(bench).items():
             rows.append(Row(task, name, figure, limit, values))

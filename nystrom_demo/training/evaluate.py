@@ -37,7 +37,7 @@ def evaluate(
     limit: int | None = None,
     only: Sequence[str] = (),
 ) -> list[Row]:
-    """Measure the models in `folder`, printing each row as it is known. `only` names tasks; none for all that it holds."""
+    """Measure the models in `folder`, printing each row as it is known. `only` names tasks; none for all there are."""
     models, tokenizer = load_models(folder, recipe)
     bench = Bench(models, tokenizer, data, tuple(landmarks), limit)
     rows: list[Row] = []

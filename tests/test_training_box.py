@@ -15,7 +15,7 @@ from transformers import AutoModelForMaskedLM
 from nystrom_demo.checkpoints import load_bundled
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.training import measures
-from nystrom_demo.training.card import DATA_SETS, Trained, parts_of_runs, parts_of_tokens, write_cards
+from nystrom_demo.training.card import DATA_SETS, Trained, parts_of_runs, parts_of_tokens
 from nystrom_demo.training.evaluate import load_models, read_rows
 from nystrom_demo.training.recipe import RECIPES, TASKS, read_recipe
 from nystrom_demo.training.train import last_checkpoint
@@ -168,7 +168,7 @@ def test_the_mean_of_two_runs_is_that_of_their_weights(trained, two_trunks):
 def test_cards_hold_the_figures_the_data_and_their_terms(trained):
     box = trained / "box"
     rows = read_rows(trained / "figures.json")
-    write_cards(box, rows, {"common": 1.5, "answers": 4.5})
+    run(trained, "card", box, "common=1.5", "answers=4.5", "--json", trained / "figures.json")
     text = (box / "question-answering/README.md").read_text()
     f1 = next(row for row in rows if row.measure == "F1" and row.task == "question-answering")
     assert f"| F1 | {f1.values['4']:.1f} | {f1.values['exact']:.1f} |" in text

@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
     card = _verb(verbs, "card", _card, "write the model cards of a box from its figures", work=False, recipe=False)
     card.add_argument("box", type=Path)
-    card.add_argument("--json", type=Path, required=True, help="figures that `evaluate --json` wrote")
+    card.add_argument("--json", type=Path, nargs="+", required=True, help="figures that `evaluate --json` wrote")
     text = "the recipes in the order of their runs, and the millions of tokens that each run took"
     card.add_argument("tokens", nargs="+", type=_named_number, metavar="RECIPE=TOKENS", help=text)
     return top
@@ -162,7 +162,8 @@ def _card(arguments: argparse.Namespace) -> None:
     from nystrom_demo.training.card import write_cards
     from nystrom_demo.training.evaluate import read_rows
 
-    write_cards(arguments.box, read_rows(arguments.json), dict(arguments.tokens))
+    rows = [row for path in arguments.json for row in read_rows(path)]
+    write_cards(arguments.box, rows, dict(arguments.tokens))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,10 @@ def test_as_a_mapping_it_is_the_bundled_checkpoints(tiny_checkpoints):
 def test_a_folder_serves_every_task_and_says_which_heads_are_new(offered, tiny_checkpoints):
     checkpoint = offered.load("a", "masked-lm")
     assert (checkpoint.name, checkpoint.source, checkpoint.new_head) == ("a", "./a", False)
-    assert fill_mask(checkpoint, MASKED) == fill_mask(tiny_checkpoints["masked-lm"], MASKED)
+    # Weights that are mapped from a file lie at other addresses, where the same products may round otherwise.
+    (found,), (wanted,) = (fill_mask(each, MASKED).masks for each in (checkpoint, tiny_checkpoints["masked-lm"]))
+    assert [word.token for word in found.candidates] == [word.token for word in wanted.candidates]
+    assert [w.score for w in found.candidates] == pytest.approx([w.score for w in wanted.candidates], rel=1e-5)
     assert offered.load("a", "token-classification").new_head
     assert offered.kept == [Key("a", "masked-lm", "cpu"), Key("a", "token-classification", "cpu")]
 

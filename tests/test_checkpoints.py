@@ -110,6 +110,16 @@ def test_a_box_without_a_whole_manifest_is_refused(box):
         load_bundled("cpu", box=box)
 
 
+def test_a_box_whose_files_lack_a_weight_is_refused(box):
+    index = box / "masked-lm" / "model.safetensors.index.json"
+    table = json.loads(index.read_text())
+    del table["weight_map"]["nystromformer.encoder.layer.1.output.dense.weight"]
+    index.write_text(json.dumps(table))
+    write_checksums(box)
+    with pytest.raises(CheckpointError, match=r"The bundled files of masked-lm do not hold its weights\."):
+        load_bundled("cpu", box=box)
+
+
 def test_a_file_of_the_box_that_lies_outside_it_is_refused(box):
     outside = shutil.move(box / "trunks", box.parent / "trunks")
     for index in box.glob("*/model.safetensors.index.json"):

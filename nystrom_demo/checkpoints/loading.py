@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import safe_open
 from transformers import (
     AutoModelForMaskedLM,
     AutoModelForMultipleChoice,
@@ -22,6 +23,7 @@ from nystrom_demo.checkpoints.files import CheckpointError, read_object, show
 from nystrom_demo.checkpoints.hub import fetch, is_hub_id
 from nystrom_demo.checkpoints.tokenizer_files import SharedTokenizer, guarded, load_tokenizer
 from nystrom_demo.checkpoints.vetting import vet_folder
+from nystrom_demo.config import NystromformerConfig
 from nystrom_demo.interop import register_attention
 
 AUTO_CLASSES = {
@@ -144,7 +146,7 @@ def _bundled_name(folder: Path) -> str:
 class _Shared(NamedTuple):
     """What the box's checkpoints have in common in memory.
 
-    Whole trunks by their files, single weights of several trunks by file and name, tokenizers by their files' sums.
+    Whole trunks by their files, weights by file and name, tokenizers by their files' sums.
     """
 
     sums: dict[str, str]
@@ -158,8 +160,11 @@ def _load_boxed(
 ) -> Checkpoint:
     """A checkpoint of the box, whose sums are right. What others have too is taken from, or put into, `shared`."""
     config = make_config(read_object(folder / "config.json", max_items=50_000))
-    model, missing = _build(folder, task, config)
-    _share_trunk(model, weight_files(folder), shared)
+    files = weight_files(folder)
+    if files and isinstance(config, NystromformerConfig):  # others may have buffers, which no file holds
+        model, missing = _assemble(task, config, files, shared), frozenset()
+    else:
+        model, missing = _build(folder, task, config)
     key = tuple(shared.sums.get(f"{folder.name}/{name}") for name in ("tokenizer.json", "tokenizer_config.json"))
     if key not in shared.tokenizers:
         shared.tokenizers[key] = load_tokenizer(folder, folder, config)
@@ -167,17 +172,31 @@ def _load_boxed(
     return Checkpoint(task, folder.name, model, shared.tokenizers[key], "bundled", bool(missing))
 
 
-def _share_trunk(model: PreTrainedModel, files: dict[str, Path], shared: _Shared) -> None:
+def _assemble(task: str, config: PreTrainedConfig, files: dict[str, Path], shared: _Shared) -> PreTrainedModel:
+    """The model of the weights in `files`, each read once for all of the box's heads that share its file."""
+    register_attention()
+    with torch.device("meta"):
+        model = AUTO_CLASSES[task].from_config(config, attn_implementation="nystrom", dtype=torch.float32)
+    for file in set(files.values()):
+        _read_weights(file, [name for name, where in files.items() if where == file], shared.weights)
+    state = {name: shared.weights[file, name] for name, file in files.items()}
+    report = model.load_state_dict(state, strict=False, assign=True)
+    lacking = set(report.missing_keys) - model.all_tied_weights_keys.keys()
+    if lacking or report.unexpected_keys:
+        raise CheckpointError(f"The bundled files of {task} do not hold its weights.")
     prefix = model.base_model_prefix
-    of_trunk = {weight: file for weight, file in files.items() if weight.startswith(prefix + ".")}
-    if not of_trunk:
-        return
-    setattr(model, prefix, shared.trunks.setdefault(frozenset(of_trunk.values()), model.base_model))
-    for weight, file in of_trunk.items():
-        module, _, name = weight.rpartition(".")
-        owner = model.get_submodule(module)
-        setattr(owner, name, shared.weights.setdefault((file, weight), getattr(owner, name)))
+    trunk = frozenset(file for name, file in files.items() if name.startswith(prefix + "."))
+    setattr(model, prefix, shared.trunks.setdefault(trunk, model.base_model))
     model.tie_weights()
+    return model
+
+
+def _read_weights(file: Path, names: list[str], weights: dict[tuple[Path, str], torch.nn.Parameter]) -> None:
+    """Put those of the file's weights into `weights` that are not there yet, in single precision."""
+    with safe_open(file, framework="pt") as stored:
+        for name in names:
+            if (file, name) not in weights:
+                weights[file, name] = torch.nn.Parameter(stored.get_tensor(name).float())
 
 
 def load_vetted(

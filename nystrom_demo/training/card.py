@@ -1,5 +1,6 @@
 """Model cards of a box: README.md in each checkpoint's folder, from the figures and the recipes."""
 
+import textwrap
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -74,7 +75,7 @@ model.set_num_landmarks(32)
 
 ## Figures
 
-By number of landmarks; validation splits, which were not trained on.{limited}
+By number of landmarks; validation splits, which were not trained on.
 
 {figures}
 
@@ -142,7 +143,6 @@ def write_cards(box: Path, rows: Sequence[Row], million_tokens: Mapping[str, flo
 def card(task: str, rows: Sequence[Row], runs: Sequence[Trained]) -> str:
     """The model card of one checkpoint, Markdown. `rows` are its own figures, `runs` what its encoder went through."""
     title, pipeline, does = TITLES[task]
-    limit = next((row.limit for row in rows if row.limit), None)
     parts = parts_of_runs(runs)
     others = [(source, part) for source, part in parts if source.task != task]
     return CARD.format(
@@ -152,7 +152,6 @@ def card(task: str, rows: Sequence[Row], runs: Sequence[Trained]) -> str:
         pipeline=pipeline,
         does=does[0].upper() + does[1:],
         figures=figures_table(rows),
-        limited=f" The first {limit} examples of each." if limit else "",
         kernel=runs[0].recipe.model.conv_kernel_size,
         training="\n\n".join(_training(run, begins=not number) for number, run in enumerate(runs)),
         own_data=data_table([(source, part) for source, part in parts if source.task == task]),
@@ -165,7 +164,7 @@ def _training(run: Trained, begins: bool) -> str:
     """A paragraph on one run."""
     recipe, rates, landmarks = run.recipe, run.recipe.optimiser, run.recipe.landmarks
     heads = "All five heads at once on one encoder" if len(recipe.tasks) == len(TASKS) else _and(recipe.tasks)
-    return RUN.format(
+    paragraph = RUN.format(
         heads=heads if begins else f"From there {heads} alone",
         recipe=run.name,
         tokens=run.million_tokens,
@@ -180,6 +179,7 @@ def _training(run: Trained, begins: bool) -> str:
         dropout=f" Dropout hid {recipe.dropout:.0%} of the hidden states." if recipe.dropout else "",
         frozen=" The word and position tables were left as they were." if rates.frozen else "",
     )
+    return textwrap.fill(paragraph, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _and(names: Sequence[str]) -> str:
@@ -192,7 +192,8 @@ def figures_table(rows: Sequence[Row]) -> str:
     lines = [f"| data | measure | {' | '.join(_heading(m) for m in columns)} |", f"|{' --- |' * (2 + len(columns))}"]
     for row in rows:
         numbers = (f"{value:.0f}" if row.measure.startswith("of ") else f"{value:.1f}" for value in row.values.values())
-        lines.append(f"| {row.data} | {row.measure} | {' | '.join(numbers)} |")
+        part = f", first {row.limit} examples" if row.limit and not row.measure.startswith("of ") else ""
+        lines.append(f"| {row.data}{part} | {row.measure} | {' | '.join(numbers)} |")
     return "\n".join(lines)
 
 

@@ -163,7 +163,7 @@ def card(task: str, rows: Sequence[Row], runs: Sequence[Trained]) -> str:
 def _training(run: Trained, begins: bool) -> str:
     """A paragraph on one run."""
     recipe, rates, landmarks = run.recipe, run.recipe.optimiser, run.recipe.landmarks
-    heads = "All five heads at once on one encoder" if len(recipe.tasks) == len(TASKS) else _and(recipe.tasks)
+    heads = "All five heads at once on one encoder" if len(recipe.tasks) == len(TASKS) else " and ".join(recipe.tasks)
     paragraph = RUN.format(
         heads=heads if begins else f"From there {heads} alone",
         recipe=run.name,
@@ -180,10 +180,6 @@ def _training(run: Trained, begins: bool) -> str:
         frozen=" The word and position tables were left as they were." if rates.frozen else "",
     )
     return textwrap.fill(paragraph, 120, break_long_words=False, break_on_hyphens=False)
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(names)
 
 
 def figures_table(rows: Sequence[Row]) -> str:

@@ -38,8 +38,9 @@ def export(checkpoints: Mapping[str, Path], box: Path) -> None:
     heads: dict[str, tuple[str, PreTrainedModel]] = {}  # by task: its recipe's name and its model
     for recipe, folder in checkpoints.items():
         path = find_recipe(recipe)
-        models, tokenizer = load_models(folder, read_recipe(path))
-        heads |= {task: (path.stem, models[task]) for task in read_recipe(path).tasks}
+        read = read_recipe(path)
+        models, tokenizer = load_models(folder, read)
+        heads |= {task: (path.stem, models[task]) for task in read.tasks}
     trunks = {trunk: _trunk(model) for trunk, model in heads.values()}
     files = _store(trunks, box / TRUNKS)
     for task, (trunk, model) in heads.items():

@@ -154,7 +154,7 @@ class TestAdmission:
         exact = long_texts.long_text(checkpoint, bench(0), 0, 0, "text")
         assert exact.most_landmarks == exact.settings.num_landmarks
 
-    @pytest.mark.parametrize(("n", "m"), [(2_048, 16), (2_048, 256)])
+    @pytest.mark.parametrize(("n", "m"), [(1_024, 16), (1_024, 1_024), (2_048, 16), (2_048, 256)])
     def test_the_estimate_covers_what_is_held_and_little_more(self, n, m):
         config = NystromformerConfig(hidden_size=384, num_attention_heads=12)
         generator = torch.Generator().manual_seed(0)

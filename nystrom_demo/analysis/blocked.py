@@ -17,6 +17,11 @@ from nystrom_demo.config import AttentionSettings
 _BLOCK_BYTES = 4 * 2**20  # of each of the few blocks of rows held at once: up to n = 1,024 a block is the whole map
 
 
+def block_rows(n: int) -> int:
+    """How many rows of an n×n map in float32 are held at once."""
+    return min(n, max(1, _BLOCK_BYTES // (4 * n)))
+
+
 class BlockedErrors(NamedTuple):
     """How far one head's landmark attention is from its exact attention.
 
@@ -41,8 +46,8 @@ class _Head:
         self.scale = text.q.shape[-1] ** -0.5 if text.scale is None else text.scale
         self.factors = factors
         self.progress = progress
-        self.block = max(1, _BLOCK_BYTES // (4 * len(self.q)))
-        self.whole = self._exact(slice(None)) if self.block >= len(self.q) else None
+        self.block = block_rows(len(self.q))
+        self.whole = self._exact(slice(None)) if self.block == len(self.q) else None
 
     def rows(self) -> Iterator[tuple[slice, torch.Tensor]]:
         """(rows, these rows of the exact map), made anew at each pass unless one block holds them all."""
@@ -102,7 +107,7 @@ def _sums_over_rows(this: _Head) -> tuple[float, float, int, float]:
     negative, row_sum_error = 0, 0.0
     for rows, exact in this.rows():
         landmark = this.factors.readers[rows] @ this.factors.kernel_3
-        negative += int((landmark < 0).sum())
+        negative += int((landmark < 0).count_nonzero())  # `sum` would widen it to int64
         row_sum_error = max(row_sum_error, float((landmark.sum(-1) - 1).abs().max()))
         difference = landmark.sub_(exact)
         parts = (difference, exact, difference @ this.v, exact @ this.v)

@@ -17,7 +17,7 @@ def attention_maps(maps: Maps) -> str:
     largest = float(maps.difference.abs().max())
     if largest == 0:
         return f"Exact and landmark attention of {n} tokens are the same matrix: their difference is zero everywhere."
-    negative = int((maps.landmark < 0).sum())
+    negative = int((maps.landmark < 0).count_nonzero())
     i, j = divmod(int(maps.difference.abs().argmax()), n)
     error = float(maps.difference.norm() / maps.exact.norm())
     return (

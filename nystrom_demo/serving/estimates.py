@@ -6,6 +6,7 @@ far it lies above the truth.
 
 from typing import Any
 
+from nystrom_demo.analysis.blocked import block_rows
 from nystrom_demo.blocks import block_tokens
 from nystrom_demo.config import AttentionSettings
 from nystrom_demo.model import GELUS
@@ -13,7 +14,7 @@ from nystrom_demo.model import GELUS
 FLOAT = 4  # what is looked at is float32 whatever the model's dtype
 ENCODER_STATES = 2  # the first layer's input, the present layer's input
 PSEUDO_INVERSE = 6  # m × m matrices alive in one step of the iteration
-ROW_BLOCKS = 6 * 4 * 2**20  # blocks of an exact map's rows that are compared and forgotten
+WHOLE_MAPS, ROW_BLOCKS = 2.25, 4.25  # alive at once where maps are compared: whole, or block by block
 TIMED_VOCABULARY = 1_000  # of `benchmark.methods`
 MARGIN = 1.25  # for what torch's kernels take for themselves
 
@@ -74,10 +75,13 @@ def spectrum_bytes(n: int) -> int:
 def lengths_bytes(config: Any, n: int, m: int) -> int:
     """The errors of one head at up to n tokens and m landmarks: q, k and v of a layer, and beside them the most of what
     comes in turn. They are put together from windows; the factors of two heads are made, since the second sets the
-    pseudo-inverse's first estimate; blocks of rows are compared with the factors at hand."""
+    pseudo-inverse's first estimate; blocks of rows are compared with the factors at hand. Where m >= n nothing errs."""
     vectors = FLOAT * 3 * n * config.hidden_size
+    if m >= n:
+        return int(MARGIN * 2 * vectors)
+    rows = block_rows(n)
     factors = FLOAT * (7 * n * m + 9 * m * m)
-    compared = FLOAT * (5 * n * m + 4 * m * m) + ROW_BLOCKS
+    compared = FLOAT * (5 * n * m + 4 * m * m + (WHOLE_MAPS if rows == n else ROW_BLOCKS) * rows * n)
     return int(MARGIN * (vectors + max(vectors, factors, compared)))
 
 

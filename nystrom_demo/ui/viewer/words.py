@@ -51,7 +51,7 @@ def _lead(maps: Maps, m: int, labels: list[str]) -> str:
 
 def _negative(maps: Maps, m: int) -> str:
     n = len(maps.exact)
-    count = int((maps.landmark < 0).sum())
+    count = int((maps.landmark < 0).count_nonzero())
     if m == n:
         return "No entry is negative: with a landmark for each token the map is a softmax."
     if count == 0:

@@ -44,8 +44,11 @@ def attention_elements(settings: AttentionSettings, batch: int, heads: int, n: i
     if m == n:
         return output
     tokens = block_tokens(heads, m)
-    block = 2 * heads * tokens * (m + head_dim) if n >= tokens else 0  # scores and what is read, of one row at a time
-    return max(output + block, rows * PSEUDO_INVERSE * m * m)
+    if n >= tokens:  # in blocks, one row at a time: scores and what is read, the convolution added before it is written
+        output = output // 2 + 2 * heads * tokens * (m + head_dim)
+    landmarks, kernel = rows * m * head_dim, rows * m * m
+    read = 4 * landmarks + 2 * kernel + output  # those of q and k, what they gather, times the inverse
+    return max(2 * landmarks + PSEUDO_INVERSE * kernel, read)
 
 
 def masks_bytes(config: Any, num_masks: int) -> int:

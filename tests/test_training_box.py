@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny_box import make_tokenizer
 from training_runs import run
 from transformers import AutoModelForMaskedLM
@@ -15,10 +15,10 @@ from transformers import AutoModelForMaskedLM
 from nystrom_demo.checkpoints import load_bundled
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.training import measures
-from nystrom_demo.training.card import DATA_SETS, Trained, parts_of_runs, parts_of_tokens
+from nystrom_demo.training.card import DATA_SETS, Trained, line_of, parts_of_runs, parts_of_tokens
 from nystrom_demo.training.evaluate import load_models, read_rows
 from nystrom_demo.training.recipe import RECIPES, TASKS, read_recipe
-from nystrom_demo.training.train import last_checkpoint
+from nystrom_demo.training.train import begin_with, last_checkpoint
 
 
 def test_evaluation_gives_each_measure_at_each_number_of_landmarks(trained, capsys):
@@ -126,6 +126,29 @@ def test_a_recipes_frozen_modules_keep_their_weights_and_its_heads_alone_are_tra
     assert {"embeddings.position_embeddings.weight", "encoder.layer.1.output.dense.weight"} <= moved
 
 
+def test_a_head_that_a_checkpoint_lacks_begins_anew_on_its_encoder(trained, two_trunks):
+    answers = last_checkpoint(trained / "work/answers")
+    recipe = read_recipe(trained / "recipe.toml")
+    ours, _ = begin_with(answers, recipe, new_heads=True)
+    held = load_models(answers, answers_recipe(trained))[0]["question-answering"]
+    assert set(ours.heads) == set(TASKS)
+    name = "encoder.layer.1.output.dense.weight"
+    assert torch.equal(ours.encoder.state_dict()[name], held.nystromformer.state_dict()[name])
+    assert torch.equal(ours.heads["question-answering"].qa_outputs.weight, held.qa_outputs.weight)
+    assert ours.heads["token-classification"].classifier.weight.std() > 0
+
+
+def test_half_a_head_is_refused_where_whole_ones_may_be_new(trained, two_trunks, tmp_path):
+    answers = last_checkpoint(trained / "work/answers")
+    for path in answers.glob("*.json"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    weights = load_file(answers / "model.safetensors")
+    del weights["heads.question-answering.qa_outputs.bias"]
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"lacks weights of question-answering, .*qa_outputs\.bias among them"):
+        begin_with(tmp_path, answers_recipe(trained), new_heads=True)
+
+
 def answers_recipe(folders):
     return read_recipe(folders / "answers.toml")
 
@@ -179,6 +202,15 @@ def test_cards_hold_the_figures_the_data_and_their_terms(trained):
     words = (box / "masked-lm/README.md").read_text()
     assert "1.5 M tokens" in words and "From there" not in words
     assert load_bundled("cpu", box=box)["question-answering"].name == "question-answering"
+
+
+def test_a_run_stands_behind_those_that_it_goes_on_from(trained):
+    recipe = read_recipe(trained / "recipe.toml")
+    names = {"first": "", "second": "first", "third": "second"}
+    runs = {name: Trained(name, replace(recipe, goes_on_from=before), 1) for name, before in names.items()}
+    assert [run.name for run in line_of(runs["third"], runs)] == ["first", "second", "third"]
+    with pytest.raises(ValueError, match=r"third goes on from second, whose tokens are not given"):
+        line_of(runs["third"], {"third": runs["third"]})
 
 
 def test_a_sources_part_of_all_tokens_counts_the_stages_that_a_run_went_through(trained):

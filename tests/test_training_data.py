@@ -230,6 +230,24 @@ def test_after_a_stage_the_shares_are_others_and_what_came_before_is_as_it_was(r
     assert tokens["multiple-choice"] / sum(tokens.values()) == pytest.approx(0.3, abs=0.03)
 
 
+def test_a_sources_hidden_words_are_shown_as_masks_and_keep_their_labels(recipe, data, tokenizer, tmp_path):
+    sources = [replace(source, hidden=0.5) for source in recipe.sources if source.task == "token-classification"]
+    shown, hidden = (
+        make_plan(replace(recipe, sources=tuple(some)), data, tokenizer, tmp_path / name)
+        for name, some in (("shown", [replace(source, hidden=0.0) for source in sources]), ("hidden", sources))
+    )
+    masks = words = 0
+    for step in range(20):
+        plain, masked = shown[step]["inputs"], hidden[step]["inputs"]
+        assert torch.equal(plain["labels"], masked["labels"])
+        changed = plain["input_ids"] != masked["input_ids"]
+        assert (masked["input_ids"][changed] == tokenizer.mask_token_id).all()
+        assert not np.isin(plain["input_ids"][changed], tokenizer.all_special_ids).any()
+        masks += int(changed.sum())
+        words += int((~np.isin(plain["input_ids"], tokenizer.all_special_ids)).sum())
+    assert masks / words == pytest.approx(0.5, abs=0.06)
+
+
 def test_a_source_without_a_share_for_every_stage_is_refused(tmp_path):
     (tmp_path / "recipe.toml").write_text(RECIPE.replace("stages = [0]", "stages = [0, 100]"))
     with pytest.raises(ValueError, match=r"has 2 stages and mlm_wiki/train\.txt\.gz 1 shares"):
@@ -259,6 +277,7 @@ def test_a_recipe_that_goes_on_from_another_has_its_settings_but_for_its_own(tmp
     for name, text in (("recipe", RECIPE), ("answers", ANSWERS_RECIPE)):
         (tmp_path / f"{name}.toml").write_text(text)
     base, recipe = (read_recipe(tmp_path / f"{name}.toml") for name in ("recipe", "answers"))
+    assert (recipe.goes_on_from, base.goes_on_from) == ("recipe", "")
     assert recipe.tasks == ("question-answering",) and recipe.dropout == 0.1 and base.dropout == 0
     assert recipe.optimiser == replace(base.optimiser, frozen=("embeddings.word_embeddings",))
     assert (recipe.landmarks, recipe.seed, recipe.model) == (base.landmarks, base.seed, base.model)

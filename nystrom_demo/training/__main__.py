@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     card = _verb(verbs, "card", _card, "write the model cards of a box from its figures", work=False, recipe=False)
     card.add_argument("box", type=Path)
     card.add_argument("--json", type=Path, nargs="+", required=True, help="figures that `evaluate --json` wrote")
-    text = "the recipes in the order of their runs, and the millions of tokens that each run took"
+    text = "each recipe and the millions of tokens that its run took; the last to train a head is that head's"
     card.add_argument("tokens", nargs="+", type=_named_number, metavar="RECIPE=TOKENS", help=text)
     return top
 

@@ -40,12 +40,16 @@ def collate(
     *,
     vocabulary: Vocabulary,
     rng: np.random.Generator,
-    masked: float = MASKED,
+    hidden: float = 0.0,
 ) -> Batch:
-    """A batch of one task's examples, padded to the longest. `rng` decides what is masked in the masked-word task."""
+    """A batch of one task's examples, padded to the longest.
+
+    A part `hidden` of the words, which `rng` chooses, is to be guessed in the masked-word task; other tasks see [MASK]
+    in their place.
+    """
     ids, mask, types = pad([s for e in examples for s in e.sequences], [s for e in examples for s in e.second])
     if task == "masked-lm":
-        ids, labels = mask_words(ids, vocabulary, rng, masked)
+        ids, labels = mask_words(ids, vocabulary, rng, hidden)
         targets = {"labels": labels}
     elif task == "question-answering":
         spans = np.stack([example.target for example in examples])
@@ -54,6 +58,8 @@ def collate(
         targets = {"labels": _padded([example.target for example in examples], IGNORED)}
     else:
         targets = {"labels": np.stack([example.target for example in examples])}
+    if task != "masked-lm":
+        ids = np.where(choose_words(ids, vocabulary, rng, hidden), vocabulary.mask, ids)
     arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
     if task == "multiple-choice":
         arrays = {name: array.reshape(len(examples), -1, array.shape[-1]) for name, array in arrays.items()}
@@ -80,7 +86,7 @@ def mask_words(
     as_random: float = AS_RANDOM,
 ) -> tuple[np.ndarray, np.ndarray]:
     """ids (batch, seq) with a part `masked` of the words hidden, and the labels: the true ids there, -100 elsewhere."""
-    chosen = (rng.random(ids.shape) < masked) & ~np.isin(ids, vocabulary.special)
+    chosen = choose_words(ids, vocabulary, rng, masked)
     if not chosen.any():  # a loss over nothing is not a number
         chosen[0, 0] = True
     fate = rng.random(ids.shape)
@@ -88,6 +94,11 @@ def mask_words(
     replaced = chosen & (fate >= as_mask) & (fate < as_mask + as_random)
     shown = np.where(replaced, rng.integers(0, vocabulary.size, ids.shape), shown)
     return shown, np.where(chosen, ids, IGNORED)
+
+
+def choose_words(ids: np.ndarray, vocabulary: Vocabulary, rng: np.random.Generator, part: float) -> np.ndarray:
+    """True at about this part of the words of ids (batch, seq), each as likely as the others."""
+    return (rng.random(ids.shape) < part) & ~np.isin(ids, vocabulary.special)
 
 
 def _padded(rows: Sequence[np.ndarray], fill: int) -> np.ndarray:

@@ -129,15 +129,25 @@ class Trained(NamedTuple):
 def write_cards(box: Path, rows: Sequence[Row], million_tokens: Mapping[str, float]) -> None:
     """README.md of each of the box's five checkpoints, and the manifest anew.
 
-    million_tokens: by recipe, a name or a file, in the order of the runs. A head's encoder comes from the first and the
-    last of those that train it.
+    million_tokens: by recipe, a name or a file. A head comes from the last of them that trains it.
     """
-    runs = [Trained(find_recipe(name).stem, read_recipe(find_recipe(name)), n) for name, n in million_tokens.items()]
+    paths = {find_recipe(name): tokens for name, tokens in million_tokens.items()}
+    runs = {path.stem: Trained(path.stem, read_recipe(path), tokens) for path, tokens in paths.items()}
     for task in HEADS:
-        first, *later = (run for run in runs if task in run.recipe.tasks)
+        *_, last = (run for run in runs.values() if task in run.recipe.tasks)
         own = [row for row in rows if row.task == task]
-        (box / task / "README.md").write_text(card(task, own, [first, *later[-1:]]))
+        (box / task / "README.md").write_text(card(task, own, line_of(last, runs)))
     write_manifest(box)
+
+
+def line_of(run: Trained, runs: Mapping[str, Trained]) -> list[Trained]:
+    """A run behind those that it goes on from, the very first one first. ValueError if `runs` lacks one of them."""
+    line = [run]
+    while before := line[0].recipe.goes_on_from:
+        if before not in runs:
+            raise ValueError(f"{line[0].name} goes on from {before}, whose tokens are not given.")
+        line.insert(0, runs[before])
+    return line
 
 
 def card(task: str, rows: Sequence[Row], runs: Sequence[Trained]) -> str:

@@ -28,7 +28,13 @@ def load_pools(recipe: Recipe, data: Path, tokenizer: PreTrainedTokenizerFast, w
     """One pool a source. Examples come from `work/tokens` where a run with the same source and data left them."""
     cache = work / "tokens"
     return [
-        Pool(source.task, source.shares, source.tokens, _cached_examples(source, recipe, data, tokenizer, cache))
+        Pool(
+            source.task,
+            source.shares,
+            source.tokens,
+            recipe.masked if source.task == "masked-lm" else source.hidden,
+            _cached_examples(source, recipe, data, tokenizer, cache),
+        )
         for source in recipe.sources
     ]
 

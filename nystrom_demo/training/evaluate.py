@@ -1,10 +1,11 @@
 """Figures of every head at several numbers of landmarks, from a training checkpoint or from a box of checkpoints."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from safetensors import safe_open
 from safetensors.torch import load_model
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
@@ -51,10 +52,15 @@ def evaluate(
     return rows
 
 
-def load_models(folder: Path, recipe: Recipe) -> tuple[dict[str, PreTrainedModel], PreTrainedTokenizerFast]:
-    """The five models by task, and the tokenizer, of a training checkpoint or a box. ValueError if it is neither."""
+def load_models(
+    folder: Path, recipe: Recipe, new_heads: bool = False
+) -> tuple[dict[str, PreTrainedModel], PreTrainedTokenizerFast]:
+    """The models by task, and the tokenizer, of a training checkpoint or a box. ValueError if it is neither.
+
+    `new_heads` is as for `load_multitask`.
+    """
     if (folder / "model.safetensors").exists():
-        model = load_multitask(folder, recipe)
+        model = load_multitask(folder, recipe, new_heads)
         return dict(model.heads.items()), AutoTokenizer.from_pretrained(folder)
     if (folder / "masked-lm" / "config.json").exists():
         models = {task: head.from_pretrained(folder / task).eval() for task, head in HEADS.items()}
@@ -62,17 +68,31 @@ def load_models(folder: Path, recipe: Recipe) -> tuple[dict[str, PreTrainedModel
     raise ValueError(f"{folder} holds neither a training checkpoint nor a box of checkpoints.")
 
 
-def load_multitask(checkpoint: Path, recipe: Recipe) -> MultiTask:
+def load_multitask(checkpoint: Path, recipe: Recipe, new_heads: bool = False) -> MultiTask:
     """The encoder and the recipe's heads of a training checkpoint, in evaluation mode.
 
-    ValueError if it lacks one of them; it may hold others.
+    ValueError if it lacks one of them, unless `new_heads` lets such a head begin anew; it may hold others.
     """
     encoder = NystromformerModel(NystromformerConfig.from_pretrained(checkpoint))
     model = MultiTask(encoder, recipe.labels, tasks=recipe.tasks)
-    missing, _ = load_model(model, str(checkpoint / "model.safetensors"), strict=False)
-    if missing:
+    path = checkpoint / "model.safetensors"
+    missing, _ = load_model(model, str(path), strict=False)
+    if missing and not (new_heads and _of_whole_heads(missing, path)):
         raise ValueError(f"{checkpoint} lacks weights of {', '.join(recipe.tasks)}, {min(missing)} among them.")
     return model.eval()
+
+
+def _of_whole_heads(missing: Collection[str], path: Path) -> bool:
+    """Whether all missing weights are of heads of which the file holds nothing."""
+    with safe_open(path, "pt") as file:
+        held = file.keys()
+    return not {_head_of(name) for name in missing} & {_head_of(name) for name in held}
+
+
+def _head_of(name: str) -> str:
+    """`heads.TASK` of a head's weight, `encoder` of the encoder's."""
+    module, rest = name.split(".", 1)
+    return module if module == "encoder" else f"{module}.{rest.split('.', 1)[0]}"
 
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:

@@ -15,11 +15,15 @@ BUCKET = 64  # batches whose examples are sorted by length together
 
 
 class Pool(NamedTuple):
-    """The examples of one source: their task, weight in each stage's tokens, and tokens of a batch with padding."""
+    """The examples of one source: their task, weight in each stage's tokens, and tokens of a batch with padding.
+
+    hidden: part of the words that a batch hides, to be guessed where that is the task.
+    """
 
     task: str
     shares: tuple[float, ...]
     tokens: int
+    hidden: float
     examples: list[Example]
 
 
@@ -42,7 +46,6 @@ class BatchPlan(Dataset):
     def __init__(self, pools: Sequence[Pool], recipe: Recipe, vocabulary: Vocabulary, length: int):
         self.pools = pools
         self.landmarks = recipe.landmarks
-        self.masked = recipe.masked
         self.vocabulary = vocabulary
         self.seed = seed = recipe.seed
         self.length = length
@@ -62,7 +65,7 @@ class BatchPlan(Dataset):
         examples = [pool.examples[i] for i in planned.members]
         rng = np.random.default_rng((self.seed, step))
         return collate(
-            pool.task, examples, planned.num_landmarks, vocabulary=self.vocabulary, rng=rng, masked=self.masked
+            pool.task, examples, planned.num_landmarks, vocabulary=self.vocabulary, rng=rng, hidden=pool.hidden
         )
 
     def planned(self, step: int) -> Planned:

@@ -55,7 +55,8 @@ class Source:
     an example. lengths: for masked words, tokens of a piece with their weights. statements: files of questions whose
     right answers are read as plain text. pack: join sentences, or passages, up to max_length. question: ask this of two
     choices in place of the file's own question, with the other choice right. unanswerable: part of the questions that
-    are asked of a passage without their answer.
+    are asked of a passage without their answer. hidden: part of the words that another task than
+    masked words sees as [MASK], so that it learns to do without any one of them.
     """
 
     task: str
@@ -68,6 +69,7 @@ class Source:
     pack: bool = False
     question: str = ""
     unanswerable: float = 0.0
+    hidden: float = 0.0
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -79,9 +81,11 @@ class Recipe:
     """Everything that decides a training run but its length.
 
     masked: part of words hidden in the masked-word task. dropout: part of the hidden states' values that a training
-    step hides. stages: the trained tokens after which each of a source's shares holds, from 0 up.
+    step hides. stages: the trained tokens after which each of a source's shares holds, from 0 up. goes_on_from: the
+    recipe whose run this one's begins with, empty for the converted base.
     """
 
+    goes_on_from: str
     seed: int
     masked: float
     dropout: float
@@ -120,6 +124,7 @@ def read_recipe(path: Path = COMMON) -> Recipe:
             raise ValueError(f"{path} has {len(stages)} stages and {source.files[0]} {len(source.shares)} shares.")
     landmarks = table["landmarks"] | {"weights": _integer_keys(table["landmarks"]["weights"])}
     return Recipe(
+        goes_on_from=table.get("goes_on_from", ""),
         seed=table["seed"],
         masked=table["masked"],
         dropout=table.get("dropout", 0.0),
@@ -136,7 +141,7 @@ def _read_table(path: Path) -> dict:
     table = tomllib.loads(Path(path).read_text())
     if "goes_on_from" not in table:
         return table
-    base = _read_table(Path(path).with_name(f"{table.pop('goes_on_from')}.toml"))
+    base = _read_table(Path(path).with_name(f"{table['goes_on_from']}.toml"))
     settings = {name: base[name] | value for name, value in table.items() if isinstance(value, dict)}
     return base | table | settings
 

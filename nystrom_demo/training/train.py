@@ -34,7 +34,8 @@ class Run:
 
     max_steps: where it ends, counted from the very first step. decay_steps: how many steps before that the learning
     rate falls to zero; 0 keeps it level, to go on later. minutes: stop and save earlier after so long.
-    begin: what to begin with, a training checkpoint or a box with the recipe's heads; None for the converted base.
+    begin: what to begin with, a training checkpoint or a box; None for the converted base. Heads of the recipe that a
+    training checkpoint lacks begin anew.
     resume: a checkpoint folder to go on from, its optimiser and place in the plan included.
     bf16: multiply in bfloat16, where float32 takes twice as long.
     """
@@ -60,7 +61,7 @@ def train(recipe: Recipe, data: Path, work: Path, run: Run) -> Path:
         model = MultiTask(encoder, recipe.labels, recipe.landmarks.distil, recipe.tasks)
         tokenizer = AutoTokenizer.from_pretrained(work / "start")
     else:
-        model, tokenizer = begin_with(run.begin, recipe)
+        model, tokenizer = begin_with(run.begin, recipe, new_heads=True)
     pools = load_pools(recipe, data, tokenizer, work)
     if run.begin is None and "masked-lm" in recipe.tasks:
         start_masked_words(model.heads["masked-lm"], word_counts(pools, len(tokenizer)))
@@ -82,9 +83,12 @@ def train(recipe: Recipe, data: Path, work: Path, run: Run) -> Path:
     return last_checkpoint(run.out)
 
 
-def begin_with(folder: Path, recipe: Recipe) -> tuple[MultiTask, PreTrainedTokenizerFast]:
-    """The encoder and heads of a training checkpoint or box, to train further; of a box the first head's encoder."""
-    models, tokenizer = load_models(folder, recipe)
+def begin_with(folder: Path, recipe: Recipe, new_heads: bool = False) -> tuple[MultiTask, PreTrainedTokenizerFast]:
+    """The encoder and heads of a training checkpoint or box, to train further; of a box the first head's encoder.
+
+    `new_heads` is as for `load_multitask`.
+    """
+    models, tokenizer = load_models(folder, recipe, new_heads)
     encoder = models[recipe.tasks[0]].nystromformer
     model = MultiTask(encoder, recipe.labels, recipe.landmarks.distil, recipe.tasks)
     for task, head in model.heads.items():

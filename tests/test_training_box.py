@@ -15,7 +15,7 @@ from transformers import AutoModelForMaskedLM
 from nystrom_demo.checkpoints import load_bundled
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.training import measures
-from nystrom_demo.training.card import DATA_SETS, Trained, line_of, parts_of_runs, parts_of_tokens
+from nystrom_demo.training.card import DATA_SETS, Trained, card, line_of, parts_of_runs, parts_of_tokens
 from nystrom_demo.training.evaluate import load_models, read_rows
 from nystrom_demo.training.recipe import RECIPES, TASKS, read_recipe
 from nystrom_demo.training.train import begin_with, last_checkpoint
@@ -202,6 +202,15 @@ def test_cards_hold_the_figures_the_data_and_their_terms(trained):
     words = (box / "masked-lm/README.md").read_text()
     assert "1.5 M tokens" in words and "From there" not in words
     assert load_bundled("cpu", box=box)["question-answering"].name == "question-answering"
+
+
+def test_a_card_says_what_part_of_its_words_a_task_did_not_see(trained):
+    recipe = read_recipe(trained / "recipe.toml")
+    sources = tuple(replace(s, hidden=0.1) if s.task == "token-classification" else s for s in recipe.sources)
+    runs = [Trained("tiny", replace(recipe, sources=sources), 1)]
+    text = " ".join(card("token-classification", [], runs).split())
+    assert "token-classification saw 10% of its words as [MASK]." in text
+    assert text.count("saw 10%") == 1
 
 
 def test_a_run_stands_behind_those_that_it_goes_on_from(trained):

@@ -188,6 +188,25 @@ def test_the_mean_of_two_runs_is_that_of_their_weights(trained, two_trunks):
         assert torch.allclose(mean.get_submodule(part).weight, wanted)
 
 
+def test_a_part_of_what_another_run_changed_is_added_to_the_encoder_alone(trained, two_trunks):
+    answers, first, early = (
+        last_checkpoint(trained / "work/answers"),
+        last_checkpoint(trained / "work/first"),
+        trained / "work/first/checkpoint-3",
+    )
+    out = trained / "changed"
+    run(trained, "average", out, answers, "--add", 0.25, early, first, recipe="answers.toml")
+    changed, own, before, after = (
+        load_models(folder, answers_recipe(trained))[0]["question-answering"] for folder in (out, answers, early, first)
+    )
+    part = "nystromformer.encoder.layer.1.output.dense"
+    difference = after.get_submodule(part).weight - before.get_submodule(part).weight
+    assert difference.abs().max() > 0
+    wanted = own.get_submodule(part).weight + 0.25 * difference
+    assert torch.allclose(changed.get_submodule(part).weight, wanted)
+    assert torch.equal(changed.qa_outputs.weight, own.qa_outputs.weight)
+
+
 def test_cards_hold_the_figures_the_data_and_their_terms(trained):
     box = trained / "box"
     rows = read_rows(trained / "figures.json")

@@ -274,10 +274,11 @@ def test_the_packages_recipes_train_on_training_files_only(path):
 
 
 def test_a_recipe_that_goes_on_from_another_has_its_settings_but_for_its_own(tmp_path):
-    for name, text in (("recipe", RECIPE), ("answers", ANSWERS_RECIPE)):
+    for name, text in (("recipe", f'afterwards = "It was averaged."{RECIPE}'), ("answers", ANSWERS_RECIPE)):
         (tmp_path / f"{name}.toml").write_text(text)
     base, recipe = (read_recipe(tmp_path / f"{name}.toml") for name in ("recipe", "answers"))
     assert (recipe.goes_on_from, base.goes_on_from) == ("recipe", "")
+    assert (recipe.afterwards, base.afterwards) == ("", "It was averaged.")
     assert recipe.tasks == ("question-answering",) and recipe.dropout == 0.1 and base.dropout == 0
     assert recipe.optimiser == replace(base.optimiser, frozen=("embeddings.word_embeddings",))
     assert (recipe.landmarks, recipe.seed, recipe.model) == (base.landmarks, base.seed, base.model)

@@ -3,5 +3,5 @@
 `convert` makes a Nyströmformer of the base, `train` trains its encoder under its heads with landmarks drawn anew for
 each batch, `average` takes the mean of runs, `evaluate` measures every head at several numbers of landmarks, `export`
 writes the box, `card` its model cards. `recipes/` holds every choice: `common.toml` trains five heads on one encoder,
-the others go on from that one with a head or two of their own. Nothing else in the package needs this one.
+each other one goes on, with a head or two, from the recipe that it names. Nothing else in the package needs this one.
 """

@@ -47,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
 
     average = _verb(verbs, "average", _average, "write the mean of several runs' weights", work=False)
     average.add_argument("out", type=Path, help="folder for the mean")
+    text = "add to the encoder this part of what changed from one checkpoint to another"
+    average.add_argument("--add", nargs=3, metavar=("PART", "BEFORE", "AFTER"), help=text)
     average.add_argument("folders", type=Path, nargs="+", help="checkpoints, runs' folders for their last, or boxes")
 
     export = _verb(verbs, "export", _export, "write the box of training checkpoints", work=False, recipe=False)
@@ -146,9 +148,14 @@ def _models_folder(folder: Path) -> Path:
 
 
 def _average(arguments: argparse.Namespace) -> None:
-    from nystrom_demo.training.average import average
+    from nystrom_demo.training.average import Change, average
 
-    average([_models_folder(folder) for folder in arguments.folders], arguments.out, read_recipe(arguments.recipe))
+    change = None
+    if arguments.add:
+        part, *ends = arguments.add
+        change = Change(float(part), *(_models_folder(Path(end)) for end in ends))
+    folders = [_models_folder(folder) for folder in arguments.folders]
+    average(folders, arguments.out, read_recipe(arguments.recipe), change)
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -115,7 +115,7 @@ The weights are given under Apache-2.0. The terms of the data are as listed abov
 RUN = """{heads}, {tokens:.1f} M tokens by `{recipe}.toml` on CPU cores: AdamW ({encoder_rate:g} for the encoder,
 {head_rate:g} for the heads, {convolution_rate:g} for the convolution), level after {warmup} steps of warm-up, then
 falling to zero.{exact} The number of landmarks was drawn for each batch, exact in {exact_share:.0%}, else from
-{landmarks}.{distil}{dropout}{hidden}{frozen}"""
+{landmarks}.{distil}{dropout}{hidden}{frozen}{afterwards}"""
 
 
 class Trained(NamedTuple):
@@ -192,6 +192,7 @@ def _training(run: Trained, begins: bool) -> str:
             for task, part in {source.task: source.hidden for source in recipe.sources if source.hidden}.items()
         ),
         frozen=" The word and position tables were left as they were." if rates.frozen else "",
+        afterwards=f" {recipe.afterwards}" if recipe.afterwards else "",
     )
     return textwrap.fill(paragraph, 120, break_long_words=False, break_on_hyphens=False)
 

@@ -82,10 +82,12 @@ class Recipe:
 
     masked: part of words hidden in the masked-word task. dropout: part of the hidden states' values that a training
     step hides. stages: the trained tokens after which each of a source's shares holds, from 0 up. goes_on_from: the
-    recipe whose run this one's begins with, empty for the converted base.
+    recipe whose run this one's begins with, empty for the converted base. afterwards: what was done with the weights
+    that the run gave, in a sentence for the card.
     """
 
     goes_on_from: str
+    afterwards: str
     seed: int
     masked: float
     dropout: float
@@ -125,6 +127,7 @@ def read_recipe(path: Path = COMMON) -> Recipe:
     landmarks = table["landmarks"] | {"weights": _integer_keys(table["landmarks"]["weights"])}
     return Recipe(
         goes_on_from=table.get("goes_on_from", ""),
+        afterwards=table.get("afterwards", ""),
         seed=table["seed"],
         masked=table["masked"],
         dropout=table.get("dropout", 0.0),
@@ -143,7 +146,7 @@ def _read_table(path: Path) -> dict:
         return table
     base = _read_table(Path(path).with_name(f"{table['goes_on_from']}.toml"))
     settings = {name: base[name] | value for name, value in table.items() if isinstance(value, dict)}
-    return base | table | settings
+    return base | {"afterwards": ""} | table | settings
 
 
 def _source(row: dict) -> Source:

@@ -284,6 +284,14 @@ def test_a_recipe_that_goes_on_from_another_has_its_settings_but_for_its_own(tmp
     assert (recipe.landmarks, recipe.seed, recipe.model) == (base.landmarks, base.seed, base.model)
 
 
+def test_a_recipe_can_have_another_ones_settings_than_the_one_it_goes_on_from(tmp_path):
+    other = 'goes_on_from = "answers"\nas_in = "recipe"\n'
+    for name, text in (("recipe", RECIPE), ("answers", ANSWERS_RECIPE), ("other", other)):
+        (tmp_path / f"{name}.toml").write_text(text)
+    base, recipe = (read_recipe(tmp_path / f"{name}.toml") for name in ("recipe", "other"))
+    assert recipe == replace(base, goes_on_from="answers")
+
+
 def test_a_recipe_goes_by_its_name_or_its_path(tmp_path):
     assert find_recipe("answers") == RECIPES / "answers.toml"
     assert find_recipe(str(tmp_path / "answers.toml")) == tmp_path / "answers.toml"

@@ -9,8 +9,6 @@ import torch
 from nystrom_demo.training.recipe import Recipe
 from nystrom_demo.training.train import begin_with, save_weights
 
-Weights = dict[str, torch.Tensor]
-
 
 class Change(NamedTuple):
     """A part of what training changed in an encoder between two checkpoints, a task vector (Ilharco et al. 2023)."""
@@ -37,6 +35,6 @@ def average(folders: Sequence[Path], out: Path, recipe: Recipe, change: Change |
     save_weights(model, tokenizer, out)
 
 
-def _encoder(folder: Path, recipe: Recipe) -> Weights:
+def _encoder(folder: Path, recipe: Recipe) -> dict[str, torch.Tensor]:
     model, _ = begin_with(folder, recipe, new_heads=True)
     return model.encoder.state_dict()

@@ -51,20 +51,24 @@ def collate(
     if task == "masked-lm":
         ids, labels = mask_words(ids, vocabulary, rng, hidden)
         targets = {"labels": labels}
-    elif task == "question-answering":
-        spans = np.stack([example.target for example in examples])
-        targets = {"start_positions": spans[:, 0], "end_positions": spans[:, 1]}
-    elif task == "token-classification":
-        targets = {"labels": _padded([example.target for example in examples], IGNORED)}
     else:
-        targets = {"labels": np.stack([example.target for example in examples])}
-    if task != "masked-lm":
-        ids = np.where(choose_words(ids, vocabulary, rng, hidden), vocabulary.mask, ids)
+        if hidden:
+            ids = np.where(choose_words(ids, vocabulary, rng, hidden), vocabulary.mask, ids)
+        targets = _targets(task, examples)
     arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
     if task == "multiple-choice":
         arrays = {name: array.reshape(len(examples), -1, array.shape[-1]) for name, array in arrays.items()}
     inputs = {name: torch.from_numpy(array.astype(np.int64)) for name, array in (arrays | targets).items()}
     return Batch(task=task, num_landmarks=num_landmarks, inputs=inputs)
+
+
+def _targets(task: str, examples: Sequence[Example]) -> dict[str, np.ndarray]:
+    """A head's arguments that say what is right, of a task whose examples know it."""
+    targets = [example.target for example in examples]
+    if task == "question-answering":
+        spans = np.stack(targets)
+        return {"start_positions": spans[:, 0], "end_positions": spans[:, 1]}
+    return {"labels": _padded(targets, IGNORED) if task == "token-classification" else np.stack(targets)}
 
 
 def pad(sequences: Sequence[np.ndarray], second: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

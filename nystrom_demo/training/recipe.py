@@ -113,7 +113,8 @@ def find_recipe(name: str) -> Path:
 def read_recipe(path: Path = COMMON) -> Recipe:
     """The recipe in a TOML file. ValueError for an unknown task, or a source without a share for every stage.
 
-    Where `goes_on_from` names a recipe beside it, settings that the file leaves out are that recipe's.
+    Settings that the file leaves out are those of a recipe beside it: the one that `as_in` names, or else the one that
+    it goes on from.
     """
     table = _read_table(path)
     stages = tuple(table["stages"])
@@ -142,9 +143,10 @@ def read_recipe(path: Path = COMMON) -> Recipe:
 
 def _read_table(path: Path) -> dict:
     table = tomllib.loads(Path(path).read_text())
-    if "goes_on_from" not in table:
+    name = table.pop("as_in", table.get("goes_on_from"))
+    if name is None:
         return table
-    base = _read_table(Path(path).with_name(f"{table['goes_on_from']}.toml"))
+    base = _read_table(Path(path).with_name(f"{name}.toml"))
     settings = {name: base[name] | value for name, value in table.items() if isinstance(value, dict)}
     return base | {"afterwards": ""} | table | settings
 

@@ -215,6 +215,16 @@ def test_a_text_too_long_for_a_link_is_said_beside_the_button(served):
     page.wait_for_selector("#share-note :text('a link carries 4,000')")
 
 
+@pytest.mark.parametrize("viewport", [{"width": 1440, "height": 700}, PHONE], ids=["low", "phone"])
+def test_that_a_link_was_copied_is_said_in_sight(served, viewport):
+    page = served.open(viewport=viewport)
+    page.locator("#share-copy").evaluate("(button) => button.scrollIntoView({ block: 'end' })")
+    page.click("#share-copy")
+    note = page.locator("#share-note")
+    expect(note).to_contain_text(re.compile("Copied|take the link from here"))
+    expect(note).to_be_in_viewport(ratio=0.9)
+
+
 @pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
 def test_the_count_of_tokens_is_always_in_sight(served, viewport):
     page = served.open(viewport=viewport)

@@ -46,6 +46,11 @@ COPY = """async (query, note) => {
   }
   return [link, copied + note];
 }"""
+# The word on it stands at the end of a bench that scrolls, or below the fold of a phone: bring it up once it is drawn.
+SHOW_NOTE = """async () => {
+  for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
+  document.querySelector('#share-note').scrollIntoView({ block: 'nearest' });
+}"""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ def wire_share(
     shown = [open_tab, bench.task, bench.source, bench.text, *bench.inputs[2:5]]
     shown += [bench.layer, bench.head, bench.tour_step, cell]
     copied = share.button.click(copy_link, shown, [share.link, share.note], js=TAKE_CELL, **LAST, **AT_ONCE)
-    copied.then(None, [share.link, share.note], [share.link, share.note], js=COPY, api_visibility="private")
+    told = copied.then(None, [share.link, share.note], [share.link, share.note], js=COPY, api_visibility="private")
+    told.then(None, None, None, js=SHOW_NOTE, api_visibility="private")
     link_tab = gr.Textbox("", visible="hidden", label="Tab of the link", elem_id="share-tab")
     link = gr.Textbox("", visible="hidden", label="Stamp of the link", elem_id="share-stamp")
     restored = [

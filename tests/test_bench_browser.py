@@ -238,3 +238,28 @@ def test_the_count_of_tokens_is_always_in_sight(served, viewport):
         assert 0 <= box["y"] < viewport["height"] - box["height"]
         middle = f"{box['x'] + 40}, {box['y'] + box['height'] / 2}"
         assert page.evaluate(f"document.elementFromPoint({middle}).closest('#bench-readout') !== null")
+
+
+@pytest.mark.parametrize("viewport", [{"width": 1440, "height": 500}, PHONE], ids=["low", "phone"])
+def test_nothing_shows_through_the_count_of_tokens(served, viewport):
+    page = served.open(viewport=viewport)
+    page.wait_for_selector("#bench-readout :text('tokens')")
+    page.evaluate("document.querySelector('#views').style.minHeight = '5000px'")
+    covered = page.evaluate(
+        """async () => {
+          const readout = document.querySelector('#bench-readout');
+          const label = document.querySelector('#bench-landmarks [data-testid="block-info"]');
+          const scroller = innerWidth < 900 ? document.scrollingElement : document.querySelector('#bench');
+          const top = (node) => node.getBoundingClientRect().top;
+          for (let i = 0; i < 10; i++) {  // the first scrolls move the readout too, to where it sticks
+            scroller.scrollTop += top(label) - top(readout.querySelector('p'));
+            await new Promise(requestAnimationFrame);
+          }
+          const box = label.getBoundingClientRect();
+          return {
+            by: !!document.elementFromPoint(box.left + 4, box.top + box.height / 2)?.closest('#bench-readout'),
+            apart: Math.abs(top(label) - top(readout.querySelector('p'))),
+          };
+        }"""
+    )
+    assert covered["by"] and covered["apart"] < 3

@@ -82,8 +82,8 @@ class Recipe:
 
     masked: part of words hidden in the masked-word task. dropout: part of the hidden states' values that a training
     step hides. stages: the trained tokens after which each of a source's shares holds, from 0 up. goes_on_from: the
-    recipe whose run this one's begins with, empty for the converted base. afterwards: what was done with the weights
-    that the run gave, in a sentence for the card.
+    recipe whose run this one's begins with, empty for the converted base. afterwards: how the weights came about where
+    the run alone does not say it, such as a mean or a choice among runs, in sentences for the card.
     """
 
     goes_on_from: str

@@ -23,7 +23,7 @@ from nystrom_demo.tasks import (
     tag,
     tag_batch,
 )
-from nystrom_demo.tasks.windows import cut, encode, make_limits, make_windows
+from nystrom_demo.tasks.windows import encode, make_limits, make_windows
 
 
 def test_as_many_landmarks_as_tokens_give_the_exact_answer(tiny_checkpoints):
@@ -106,7 +106,8 @@ def test_windows_cover_a_text_evenly_and_each_token_has_one_owner(length, room, 
     checkpoint = tiny_checkpoints["token-classification"]
     backend = checkpoint.tokenizer.whole_text
     body = encode(backend, "cat " * length, "text")
-    windows = make_windows(body, backend.post_process, make_limits(checkpoint, room + 2, overlap), "text")
+    framed = backend.post_process(body)
+    windows = make_windows(framed, length, make_limits(checkpoint, room + 2, overlap), "text")
     assert [token for window in windows for token in range(window.own_start, window.own_stop)] == list(range(length))
     for window in windows:
         assert len(window) == min(room, length) + 2
@@ -118,13 +119,29 @@ def test_windows_cover_a_text_evenly_and_each_token_has_one_owner(length, room, 
         assert abs(left - right) <= 1
 
 
-def test_a_cut_of_an_encoding_keeps_offsets_and_words(tiny_checkpoints):
-    backend = tiny_checkpoints["masked-lm"].tokenizer.whole_text
-    whole = encode(backend, "unhappily john worked", "text")
-    part = cut(whole, 2, 5)
-    assert (part.ids, part.offsets, part.word_ids) == (whole.ids[2:5], whole.offsets[2:5], whole.word_ids[2:5])
-    assert len(cut(whole, 0, 0)) == 0
-    assert cut(whole, 0, len(whole)).tokens == whole.tokens
+@pytest.mark.parametrize("task", ["question-answering", "multiple-choice"])
+def test_a_window_is_the_whole_input_without_the_rest_of_its_long_text(task, tiny_checkpoints):
+    checkpoint, passage = tiny_checkpoints[task], "unhappily john worked in paris . " * 12
+    others = ("who?",) if task == "question-answering" else ("who?", ["a cat", "paris is not bad"])
+    inputs = (*others, passage)
+    length = len(encode(checkpoint.tokenizer.whole_text, passage, "context"))
+    whole = prepare(checkpoint, *inputs).windows
+    options = prepare(checkpoint, *inputs, max_tokens=48).windows
+    count = len(options) // len(whole)
+    assert count > 2
+    for number, window in enumerate(options):
+        full = whole[number // count]
+        first, last = full.first + window.start, full.first + window.stop
+        end = full.first + length
+        for name in ("ids", "type_ids", "offsets", "words"):
+            column = getattr(full, name)
+            assert getattr(window, name) == column[: full.first] + column[first:last] + column[end:]
+
+
+def test_a_passage_of_thousands_of_tokens_is_cut_into_windows_for_every_option(tiny_checkpoints):
+    reader = prepare(tiny_checkpoints["multiple-choice"], "why?", ["a", "b", "cat"], "paris " * 20_000, max_tokens=64)
+    assert len(reader.windows) == 3 * reader.num_windows
+    assert {len(window) for window in reader.windows} == {64}
 
 
 def test_the_curve_begins_with_the_exact_answer_and_ends_there(tiny_checkpoints):

@@ -7,7 +7,7 @@ import torch
 from heads_by_hand import FEW, INPUTS, LONG, TEXT, near, outputs, stretches
 
 from nystrom_demo.config import EXACT
-from nystrom_demo.tasks import answer, choose, classify, prepare
+from nystrom_demo.tasks import answer, choose, classify, prepare, sweep_landmarks
 
 
 @pytest.mark.parametrize("settings", [EXACT, FEW])
@@ -166,3 +166,13 @@ def test_two_to_six_options_are_taken(tiny_checkpoints):
         choose(checkpoint, "why?", ["a", 3])
     with pytest.raises(ValueError, match="question and choices may take 64 tokens together, got 109"):
         choose(checkpoint, LONG, ["a", "b"], max_tokens=64)
+
+
+def test_a_passage_of_one_word_too_long_for_an_answer_has_none(tiny_checkpoints):
+    checkpoint = tiny_checkpoints["question-answering"]
+    word = "0123456789" * 4
+    found = answer(checkpoint, "who?", word)
+    assert found.num_tokens > 40
+    assert (found.answers, found.no_answer, found.no_answer_score) == ((), True, 1.0)
+    _, *points = sweep_landmarks(checkpoint, "who?", word, landmarks=(2,))
+    assert (points[0].answer, points[0].probability) == ("no answer", 1.0)

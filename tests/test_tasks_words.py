@@ -1,8 +1,10 @@
 """Masked words and entities: each head's function against the model called by hand."""
 
+import copy
 import math
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise, product
 
 import pytest
@@ -183,3 +185,23 @@ def test_each_word_of_a_long_text_is_tagged_in_the_window_that_gives_it_most_con
             word = result.words[number]
             label = checkpoint.model.config.label2id[word.label]
             assert word.score == near(logits[place].softmax(-1)[label].item())
+
+
+def test_words_past_the_tokenizers_are_never_proposed(tiny_checkpoints):
+    checkpoint = tiny_checkpoints["masked-lm"]
+    model = copy.deepcopy(checkpoint.model)
+    num_words = len(checkpoint.tokenizer)
+    model.resize_token_embeddings(num_words + 6)
+    torch.nn.init.constant_(model.cls.predictions.bias, 0)
+    with torch.no_grad():
+        model.cls.predictions.bias[num_words:] = 50.0
+    padded = replace(checkpoint, model=model)
+    (mask,) = fill_mask(padded, "the [MASK]", top_k=num_words).masks
+    assert sorted(candidate.token_id for candidate in mask.candidates) == list(range(num_words))
+    with pytest.raises(ValueError, match=rf"top_k must be an integer from 1 to {num_words} "):
+        fill_mask(padded, "the [MASK]", top_k=num_words + 1)
+
+
+def test_a_word_as_long_as_a_text_may_be_is_tagged(tiny_checkpoints):
+    text = "a" * 20_000 + "-b"
+    assert [word.word for word in tag(tiny_checkpoints["token-classification"], text).words][-1] == "b"

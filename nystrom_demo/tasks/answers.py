@@ -32,7 +32,8 @@ class Answers:
     """The likeliest stretches, no two overlapping, and whether none is likely enough.
 
     no_answer: true where the first one's probability is under the threshold, or under that of "no answer"
-    (no_answer_score), which the model gives by pointing at its first token.
+    (no_answer_score), which the model gives by pointing at its first token; and where there is no stretch, since every
+    word of the passage has more tokens than an answer may.
     """
 
     answers: tuple[Answer, ...]
@@ -104,16 +105,13 @@ class AnswerReader:
         backend = checkpoint.tokenizer.whole_text
         asked = encode(backend, question, "question")
         self.body = encode(backend, context, "context")
+        self.spans = [character_span(context, *span) for span in self.body.offsets]
         limits = make_limits(checkpoint, max_tokens, overlap)
 
-        def frame(passage):
-            return backend.post_process(asked, passage)
-
-        self.windows = make_windows(self.body, frame, limits, "question", sequence=1)
-        self.num_tokens = len(self.body) + len(self.windows[0]) - (self.windows[0].stop - self.windows[0].start)
-        words = torch.tensor([-1 if word is None else word for word in self.body.word_ids])
-        self.begins = torch.cat([torch.tensor([True]), words[1:] != words[:-1]])
-        self.closes = torch.cat([words[1:] != words[:-1], torch.tensor([True])])
+        framed = backend.post_process(asked, self.body)
+        self.windows = make_windows(framed, len(self.body), limits, "question", sequence=1)
+        self.num_tokens = len(framed)
+        self.begins, self.closes = _word_borders(self.body.word_ids, self.spans)
 
     def forward(self, model: PreTrainedModel, inputs: dict, windows: Sequence[Window]) -> list[_Scores]:
         output = model(**inputs)
@@ -135,16 +133,17 @@ class AnswerReader:
             if all(last < other_first or first > other_last for other_first, other_last in best):
                 best.append((first, last))
         answers = tuple(self._answer(first, last, table[last - first, first].exp().item()) for first, last in best)
-        unsure = answers[0].score < max(self.threshold, none)
+        unsure = not answers or answers[0].score < max(self.threshold, none)
         return Answers(answers, unsure, none, self.num_tokens, len(self.windows))
 
     def probability(self, outputs: Sequence[_Scores], answer: Answers) -> float:
-        """The probability of the answer's first stretch, be it likely or not."""
-        table, _ = self._log_probabilities(outputs)
+        """The probability of the answer's first stretch, be it likely or not; where it has none, of no answer."""
+        table, none = self._log_probabilities(outputs)
+        if not answer.answers:
+            return none
         wanted = answer.answers[0]
-        spans = [character_span(self.context, *span) for span in self.body.offsets]
-        first = min(token for token, (start, _) in enumerate(spans) if start == wanted.start)
-        last = max(token for token, (_, end) in enumerate(spans) if end == wanted.end)
+        first = next(i for i, (start, _) in enumerate(self.spans) if self.begins[i] and start == wanted.start)
+        last = next(i for i, (_, end) in enumerate(self.spans) if self.closes[i] and end == wanted.end)
         return table[last - first, first].exp().item()
 
     def in_words(self, answer: Answers) -> str:
@@ -168,8 +167,20 @@ class AnswerReader:
         return scores[:-1].view_as(table), scores[-1].exp().item()
 
     def _answer(self, first: int, last: int, score: float) -> Answer:
-        start, end = character_span(self.context, self.body.offsets[first][0], self.body.offsets[last][1])
+        start, end = self.spans[first][0], self.spans[last][1]
         return Answer(self.context[start:end], start, end, score)
+
+
+def _word_borders(
+    word_ids: Sequence[int | None], spans: Sequence[tuple[int, int]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """True at the tokens (tokens,) that begin a word, and at those that close one. Tokens of blanks do neither."""
+    read = torch.tensor([token for token, (start, end) in enumerate(spans) if start < end])
+    words = torch.tensor([-1 if word_ids[token] is None else word_ids[token] for token in read])
+    changes, edge = words[1:] != words[:-1], torch.tensor([True])
+    begins, closes = torch.zeros(2, len(spans), dtype=torch.bool)
+    begins[read], closes[read] = torch.cat([edge, changes]), torch.cat([changes, edge])
+    return begins, closes
 
 
 def _span_scores(scores: _Scores, longest: int) -> torch.Tensor:

@@ -4,13 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from tokenizers import Encoding
 from transformers import PreTrainedModel
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.tasks.reading import check_task, read
-from nystrom_demo.tasks.windows import Limits, Window, cut, encode, make_limits, make_windows
+from nystrom_demo.tasks.windows import Window, encode, make_limits, make_windows
 
 CHOICES = range(2, 7)
 
@@ -91,11 +90,16 @@ class ChoiceReader:
             raise ValueError(
                 f"question and choices may take {limits.max_tokens} tokens together, got {self.num_tokens}."
             )
-        body, rest = cut(prompt, 0, passage_tokens), cut(prompt, passage_tokens, len(prompt))
-        spare = [len(longest) - len(option) for option in options]
+        # Options of unlike length get the same windows: each leaves the room that the longest one needs.
         by_option = [
-            _windows(backend, body, rest, option, Limits(limits.max_tokens - less, limits.overlap))
-            for option, less in zip(options, spare, strict=True)
+            make_windows(
+                backend.post_process(prompt, option),
+                passage_tokens,
+                limits,
+                "question and choice",
+                spare=len(longest) - len(option),
+            )
+            for option in options
         ]
         self.num_windows = len(by_option[0])
         self.windows = [window for windows in by_option for window in windows]
@@ -117,18 +121,6 @@ class ChoiceReader:
 
     def in_words(self, answer: Choice) -> str:
         return answer.choice
-
-
-def _windows(backend, body: Encoding, rest: Encoding, option: Encoding, limits: Limits) -> list[Window]:
-    """Windows over the passage `body`, each with the question `rest` behind it and then the option.
-
-    Options of unlike length get the same windows, since the limit leaves each the room that the longest one has.
-    """
-
-    def frame(passage: Encoding) -> Encoding:
-        return backend.post_process(Encoding.merge([passage, rest], growing_offsets=False), option)
-
-    return make_windows(body, frame, limits, "question and choice")
 
 
 def _check_choices(choices: Sequence[str]) -> Sequence[str]:

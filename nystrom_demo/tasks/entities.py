@@ -17,7 +17,10 @@ from nystrom_demo.tasks.windows import Window, character_span, encode, make_limi
 
 # What named-entity data counts as one word though a word-piece tokenizer splits it: U.S., AT&T, example.org, O'Brien.
 # A possessive or contracted ending ('s, 're) is a word of its own there.
-_ONE_WORD = re.compile(r"(?:[^\W\d_]\.){2,}|\w+(?:[.&@]\w+|['’](?!(?:s|t|d|m|ll|re|ve)\b)\w+)+", re.IGNORECASE)
+# It begins where a run of letters does and gives none of them back, or a long run would take quadratic time.
+_ONE_WORD = re.compile(
+    r"(?:[^\W\d_]\.){2,}|(?<!\w)\w++(?:[.&@]\w++|['’](?!(?:s|t|d|m|ll|re|ve)\b)\w++)+", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,9 @@ class TagReader:
         backend = checkpoint.tokenizer.whole_text
         body = encode(backend, text, "text")
         limits = make_limits(checkpoint, max_tokens, overlap)
-        self.windows = make_windows(body, backend.post_process, limits, "text")
-        self.num_tokens = len(body) + len(self.windows[0]) - (self.windows[0].stop - self.windows[0].start)
+        framed = backend.post_process(body)
+        self.windows = make_windows(framed, len(body), limits, "text")
+        self.num_tokens = len(framed)
         words = _whole_words(text, body.word_ids, body.offsets)
         self.first_tokens = torch.tensor([first for first, _, _ in words])
         self.spans = [(start, end) for _, start, end in words]
@@ -166,5 +170,6 @@ def _whole_words(
             return spans[token]  # a mark stands alone, also where the tokenizer leaves it on its word
         return word_ids[token]
 
-    groups = [list(group) for _, group in groupby(range(len(spans)), key=word_of)]
+    read = (token for token, (start, end) in enumerate(spans) if start < end)  # some tokenizers have tokens of blanks
+    groups = [list(group) for _, group in groupby(read, key=word_of)]
     return [(group[0], spans[group[0]][0], spans[group[-1]][1]) for group in groups]

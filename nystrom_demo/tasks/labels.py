@@ -60,8 +60,9 @@ class LabelReader:
         backend = checkpoint.tokenizer.whole_text
         body = encode(backend, text, "text")
         limits = make_limits(checkpoint, max_tokens, overlap)
-        self.windows = make_windows(body, backend.post_process, limits, "text")
-        self.num_tokens = len(body) + len(self.windows[0]) - (self.windows[0].stop - self.windows[0].start)
+        framed = backend.post_process(body)
+        self.windows = make_windows(framed, len(body), limits, "text")
+        self.num_tokens = len(framed)
 
     def forward(self, model: PreTrainedModel, inputs: dict, windows: Sequence[Window]) -> list[torch.Tensor]:
         """For each window, probabilities (num_labels,)."""

@@ -92,7 +92,8 @@ class MaskReader:
         check_task(checkpoint, self.task, "fill_mask")
         self.tokenizer = checkpoint.tokenizer
         self.text = text
-        self.top_k = _check_top_k(top_k, checkpoint.model.config.vocab_size)
+        self.num_words = len(self.tokenizer)  # a model's vocabulary may be padded past it
+        self.top_k = _check_top_k(top_k, self.num_words)
         self.mask_id = self.tokenizer.mask_token_id
         limits = make_limits(checkpoint, max_tokens, overlap)
         backend = self.tokenizer.whole_text
@@ -100,9 +101,10 @@ class MaskReader:
         self.positions = [place for place, token in enumerate(self.body.ids) if token == self.mask_id]
         if not self.positions:
             raise ValueError(f"text holds no mask: write {self.tokenizer.mask_token} where a word is to be guessed.")
-        windows = make_windows(self.body, backend.post_process, limits, "text")
+        framed = backend.post_process(self.body)
+        windows = make_windows(framed, len(self.body), limits, "text")
         self.num_windows = len(windows)
-        self.num_tokens = len(self.body) + len(windows[0]) - (windows[0].stop - windows[0].start)
+        self.num_tokens = len(framed)
         self.windows = [window for window in windows if _own_masks(window, self.mask_id)]
 
     def forward(self, model: PreTrainedModel, inputs: dict, windows: Sequence[Window]) -> list[torch.Tensor]:
@@ -111,7 +113,7 @@ class MaskReader:
         return [scores.float().log_softmax(-1).cpu() for scores in _scores_at(model, inputs, places)]
 
     def result(self, outputs: Sequence[torch.Tensor]) -> MaskedWords:
-        scores, tokens = torch.cat(list(outputs)).exp().topk(self.top_k)  # (masks, top_k)
+        scores, tokens = torch.cat(list(outputs))[:, : self.num_words].exp().topk(self.top_k)  # (masks, top_k)
         masks = []
         for position, row_scores, row_tokens in zip(self.positions, scores.tolist(), tokens.tolist(), strict=True):
             pairs = zip(row_tokens, row_scores, strict=True)

@@ -1,12 +1,11 @@
 """Text as the model's inputs: token ids with special tokens, and windows with overlap where a text is too long.
 
 A tokenizer's truncation is a setting of the one object that all callers share, so none is used: texts are encoded
-whole, sliced here, and framed by the tokenizer's own template of special tokens.
+and framed whole, by the tokenizer's own template of special tokens, and sliced here.
 """
 
 import math
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -77,54 +76,50 @@ def encode(tokenizer: Tokenizer, text: str, field: str, *, may_be_empty: bool = 
     if surrogate is not None:
         raise ValueError(f"{field} holds half of a surrogate pair at character {surrogate}, which is no character.")
     encoding = tokenizer.encode(text, add_special_tokens=False)
-    if not may_be_empty and len(encoding) == 0:
+    if not may_be_empty and (len(encoding) == 0 or not text.strip()):
         what = "is empty" if not text.strip() else f"holds {len(text)} characters but none that the tokenizer reads"
         raise ValueError(f"{field} {what}.")
     return encoding
 
 
-def cut(encoding: Encoding, start: int, stop: int) -> Encoding:
-    """Tokens start to stop - 1, with their offsets and words."""
-    part = Encoding.merge([encoding], growing_offsets=False)
-    part.truncate(stop)
-    part.truncate(stop - start, direction="left")
-    return part
-
-
 def make_windows(
-    body: Encoding, frame: Callable[[Encoding], Encoding], limits: Limits, field: str, *, sequence: int = 0
+    framed: Encoding, length: int, limits: Limits, field: str, *, sequence: int = 0, spare: int = 0
 ) -> list[Window]:
-    """Windows over `body`, each put among its special tokens and fellow texts by `frame`.
+    """Windows over a text of `length` tokens, each among the special tokens and fellow texts that it has in `framed`.
 
-    sequence: which text of the framed input holds the body, 0 or 1. ValueError where the fellow texts, called `field`,
-    leave the body less than a quarter of the input, or twice the overlap.
+    framed: the whole input, as it would be without a limit. sequence: 0 where the text is the first thing in it behind
+    leading special tokens, 1 where it is the last ahead of closing ones. spare: tokens that each window leaves free.
+    ValueError where the fellow texts, called `field`, leave the text less than a quarter of the input, or twice the
+    overlap.
     """
-    fixed = len(frame(cut(body, 0, 0)))
+    fixed = len(framed) - length + spare
     room = limits.max_tokens - fixed
-    if room < len(body) and room < max(limits.max_tokens // 4, 2 * limits.overlap):
+    if room < length and room < max(limits.max_tokens // 4, 2 * limits.overlap):
         raise ValueError(
             f"{field} must leave room for the text beside it in an input of {limits.max_tokens} tokens, but takes "
             f"{fixed} with special tokens."
         )
-    spans = _spans(len(body), room, limits.overlap)
-    borders = [0, *((a.stop + b.start) // 2 for a, b in pairwise(spans)), len(body)]
+    spans = _spans(length, room, limits.overlap)
+    borders = [0, *((a.stop + b.start) // 2 for a, b in pairwise(spans)), length]
+    first = _first(framed.special_tokens_mask, length, sequence)
+    columns = (framed.ids, framed.type_ids, framed.offsets, framed.word_ids)
     windows = []
-    for span, (own_start, own_stop) in zip(spans, pairwise(borders), strict=True):
-        framed = frame(cut(body, span.start, span.stop))
-        first = _first(framed.special_tokens_mask, len(span), sequence)
-        parts = (framed.ids, framed.type_ids, framed.offsets, framed.word_ids)
-        windows.append(Window(*parts, first, span.start, span.stop, own_start, own_stop))
+    for span, own in zip(spans, pairwise(borders), strict=True):
+        parts = (_keep(column, first, length, span) for column in columns)
+        windows.append(Window(*parts, first, span.start, span.stop, *own))
     return windows
 
 
-def _first(special_tokens_mask: list[int], body: int, sequence: int) -> int:
-    """Where the body begins: behind the leading special tokens, or, as a second text, ahead of the closing ones.
-
-    An encoding's own `sequence_ids` would tell, but they are lost where encodings are merged.
-    """
+def _first(special_tokens_mask: list[int], length: int, sequence: int) -> int:
+    """Where the text begins. An encoding's own `sequence_ids` would tell, but lack the first of two texts."""
     if sequence == 0:
         return special_tokens_mask.index(0)
-    return len(special_tokens_mask) - special_tokens_mask[::-1].index(0) - body
+    return len(special_tokens_mask) - special_tokens_mask[::-1].index(0) - length
+
+
+def _keep(column: list, first: int, length: int, span: range) -> list:
+    """A column of the whole input without the entries of its text, `length` from `first` on, that are not in `span`."""
+    return column[:first] + column[first + span.start : first + span.stop] + column[first + length :]
 
 
 def _spans(length: int, room: int, overlap: int) -> list[range]:

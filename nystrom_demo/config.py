@@ -84,3 +84,13 @@ class AttentionSettings(NamedTuple):
 
 
 EXACT = AttentionSettings(implementation="sdpa")
+
+
+def check_settings(settings: AttentionSettings) -> AttentionSettings:
+    """The settings themselves. ValueError for an attention that there is not."""
+    if settings.implementation not in IMPLEMENTATIONS:
+        raise ValueError(
+            f"implementation of attention_settings must be one of {', '.join(IMPLEMENTATIONS)}, "
+            f"got {settings.implementation!r}."
+        )
+    return settings

@@ -16,7 +16,7 @@ from transformers import (
 from transformers.masking_utils import AttentionMaskInterface, bidirectional_mask_function
 
 from nystrom_demo.attention import nystrom_attention, softmax_attention
-from nystrom_demo.config import AttentionSettings, NystromformerConfig
+from nystrom_demo.config import AttentionSettings, NystromformerConfig, check_settings
 from nystrom_demo.heads import (
     NystromformerForMaskedLM,
     NystromformerForMultipleChoice,
@@ -73,6 +73,7 @@ def nystrom_attention_forward(
     query, key, value (batch, heads, seq, head_dim); returns (batch, seq, heads, head_dim), and the (batch, heads, seq,
     seq) map when `output_attentions` is passed on, else None. `attention_settings`, given to the model's forward, comes
     here among the keyword arguments and replaces the configuration's for that call alone, exact attention included.
+    `keep_inputs`, given likewise, is called with query, key, value, the (batch, seq) padding mask or None, and scaling.
     """
     name = type(module).__name__
     if getattr(module, "is_causal", False) or kwargs.get("is_causal"):
@@ -86,7 +87,9 @@ def nystrom_attention_forward(
             f"queries {tuple(query.shape)} and keys {tuple(key.shape)} (batch, heads, seq, head_dim)."
         )
     key_padding_mask = _key_padding_mask(attention_mask, query)
-    settings = kwargs.get("attention_settings") or _settings(module.config)
+    settings = check_settings(kwargs.get("attention_settings") or _settings(module.config))
+    if keep := kwargs.get("keep_inputs"):
+        keep(query, key, value, key_padding_mask, scaling)
     if settings.implementation == "nystrom":
         output = nystrom_attention(
             query, key, value, settings.num_landmarks, key_padding_mask, scale=scaling, **settings.pinv_options()

@@ -7,6 +7,7 @@ import torch
 from analysis_by_hand import HEAD_DIM, HEADS, SETTINGS, M, N, errors_in_double, maps_in_double, random_inputs
 from transformers import BertConfig, BertModel
 
+from nystrom_demo import register_attention
 from nystrom_demo.analysis import (
     LayerInputs,
     attention_maps,
@@ -90,6 +91,26 @@ class TestCollectLayers:
         assert bert.config._attn_implementation == before
         exact = (first.q[0, 2, :8] @ first.k[0, 2, :8].T / math.sqrt(5)).softmax(-1)
         torch.testing.assert_close(exact_map(first, 2), exact)
+
+    def test_an_encoder_that_runs_under_nystrom_is_left_as_it_is_while_others_use_it(self):
+        register_attention()
+        shape = {"hidden_size": 15, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 7}
+        bert = BertModel._from_config(BertConfig(vocab_size=31, **shape), attn_implementation="nystrom").eval()
+        ids = torch.arange(1, 12)[None]
+        few = AttentionSettings("nystrom", 3)
+        with torch.no_grad():
+            expected = bert(ids, attention_settings=few).last_hidden_state
+        others = []
+
+        def answer_another(*_) -> None:
+            if not others:
+                others.append(bert.config._attn_implementation)
+                others.append(bert(ids, attention_settings=few).last_hidden_state)
+
+        bert.encoder.layer[1].register_forward_pre_hook(answer_another)
+        first, second = collect_layers(bert, ids)
+        assert (first.layer, second.layer, others[0]) == (0, 1, "nystrom")
+        torch.testing.assert_close(others[1], expected)
 
 
 class TestMaps:

@@ -1,5 +1,6 @@
 """Spectra, pseudo-inverses, what errors do to a model's states, padding: against float64 or by hand."""
 
+import copy
 import json
 
 import pandas as pd
@@ -141,6 +142,11 @@ class TestPadding:
         assert table.naive[0] == pytest.approx(table.ours[0], rel=1e-4)
         assert list(table.ours) == pytest.approx([table.ours[0]] * 3, rel=1e-3)
         assert abs(table.naive[2] - table.naive[0]) > 1e-3
+
+    def test_a_model_of_half_precision_is_measured_in_single(self, model, input_ids):
+        narrow = copy.deepcopy(model).bfloat16()
+        table, wide = (padding_errors(each, input_ids, 1, 2, [0, 3], SETTINGS) for each in (narrow, model))
+        assert list(table.ours) == pytest.approx(list(wide.ours), rel=0.1)
 
     def test_its_numbers_equal_a_direct_computation(self, model, input_ids):
         (line,) = padding_errors(model, input_ids, 0, 1, [0], SETTINGS).to_dict("records")

@@ -1,25 +1,22 @@
 """The q, k, v that every layer's attention meets on a text, taken from the self-attention's own projection.
 
 Nothing here sets a flag of a model's `forward` or changes a Nyströmformer, so that a served model can be analysed while
-others use it. Another encoder has no `project`: its attention function is swapped for one that keeps its arguments.
+others use it. Another encoder has no `project`: the function that serves its attention hands on its arguments.
 """
 
 from collections.abc import Iterator, Sequence
-from contextvars import ContextVar
+from contextlib import contextmanager
+from threading import Lock
 from typing import NamedTuple
 
 import torch
-from transformers import AttentionInterface, PreTrainedModel
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import AttentionMaskInterface
+from transformers import PreTrainedModel
 
-from nystrom_demo.attention import check_inputs
 from nystrom_demo.config import EXACT, AttentionSettings
-from nystrom_demo.interop import nystrom_mask, register_attention
+from nystrom_demo.interop import register_attention
 from nystrom_demo.model import NystromformerModel, make_key_padding_mask
 
-_RECORDING = "nystrom_demo_recording"
-_recorded: ContextVar[list["LayerInputs"]] = ContextVar("recorded")  # of the pass under way in this thread
+_switching = Lock()
 
 
 class LayerInputs(NamedTuple):
@@ -136,30 +133,34 @@ def _check_layers(layers: Sequence[int] | None, num_layers: int) -> frozenset[in
 
 
 def _record(encoder, input_ids, attention_mask, token_type_ids, position_ids, layers) -> list[LayerInputs]:
-    """The same for any encoder of transformers, on its exact pass. It changes the encoder while it runs."""
-    before = encoder.config._attn_implementation
-    register_attention()  # "nystrom" may be what is set again afterwards
-    AttentionInterface.register(_RECORDING, _keep_inputs)
-    AttentionMaskInterface.register(_RECORDING, nystrom_mask)
+    """The same for any encoder of transformers, on its exact pass."""
     given = {"attention_mask": attention_mask, "token_type_ids": token_type_ids, "position_ids": position_ids}
-    token = _recorded.set([])
-    encoder.set_attn_implementation(_RECORDING)
-    try:
-        encoder(input_ids=input_ids, **{name: value for name, value in given.items() if value is not None})
-        found = _recorded.get()
-    finally:
-        encoder.set_attn_implementation(before)
-        _recorded.reset(token)
+    given = {name: value for name, value in given.items() if value is not None}
+    found: list[LayerInputs] = []
+
+    def keep(query, key, value, key_padding_mask, scaling) -> None:
+        found.append(LayerInputs(query, key, value, key_padding_mask, len(found), scaling))
+
+    with _under_nystrom(encoder):
+        encoder(input_ids=input_ids, attention_settings=EXACT, keep_inputs=keep, **given)
     if not found:
         raise ValueError(f"{type(encoder).__name__} does not use transformers' attention interface.")
     wanted = _check_layers(layers, len(found))
     return [layer_inputs for layer_inputs in found if layer_inputs.layer in wanted]
 
 
-def _keep_inputs(module, query, key, value, attention_mask, scaling=None, **kwargs):
-    """Exact attention in the form of transformers' interface; notes what it was given."""
-    check_inputs(query, key, value)
-    found = _recorded.get()
-    key_padding_mask = None if attention_mask is None else attention_mask[:, 0, 0]
-    found.append(LayerInputs(query, key, value, key_padding_mask, len(found), scaling))
-    return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+@contextmanager
+def _under_nystrom(encoder: PreTrainedModel) -> Iterator[None]:
+    """Runs an encoder under the attention that keeps its inputs. One that is loaded so, as served ones are, is left
+    as it is; of others one at a time is switched."""
+    before = encoder.config._attn_implementation
+    if before == "nystrom":
+        yield
+        return
+    with _switching:
+        register_attention()
+        encoder.set_attn_implementation("nystrom")
+        try:
+            yield
+        finally:
+            encoder.set_attn_implementation(before)

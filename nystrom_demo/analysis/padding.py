@@ -47,6 +47,7 @@ def naive_nystrom_attention(
     *,
     pinv_iterations: int,
     inv_coeff_init_option: bool,
+    scale: float | None = None,
 ) -> torch.Tensor:
     """Landmark attention that forgets padding where transformers' does: landmarks average it, kernel_1 and kernel_2
     attend to the landmarks it fills, and only kernel_3 is masked. Here to be looked at.
@@ -55,7 +56,7 @@ def naive_nystrom_attention(
     """
     q_landmarks, _ = segment_means(q, num_landmarks)
     k_landmarks, _ = segment_means(k, num_landmarks)
-    scale = q.shape[-1] ** -0.5
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
     scores = q_landmarks @ k.mT * scale  # (batch, heads, m, seq)
     if key_padding_mask is not None:
         scores = scores.masked_fill(~key_padding_mask[:, None, None, :], -torch.inf)
@@ -66,11 +67,12 @@ def naive_nystrom_attention(
 
 
 def _outputs(layer_inputs: LayerInputs, settings: AttentionSettings) -> tuple[torch.Tensor, ...]:
-    """Exact, naive and our output of every head, padding included: (batch, heads, seq, head_dim) each."""
-    q, k, v, mask = layer_inputs[:4]
-    options = settings.pinv_options()
+    """Exact, naive and our output of every head in float32, padding included: (batch, heads, seq, head_dim) each."""
+    q, k, v = (x.float() for x in layer_inputs[:3])
+    mask, scale = layer_inputs.key_padding_mask, layer_inputs.scale
+    options = settings.pinv_options() | {"scale": scale}
     return (
-        softmax_attention(q, k, v, mask),
+        softmax_attention(q, k, v, mask, scale=scale),
         naive_nystrom_attention(q, k, v, settings.num_landmarks, mask, **options),
         nystrom_attention(q, k, v, settings.num_landmarks, mask, **options),
     )

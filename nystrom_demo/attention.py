@@ -6,7 +6,8 @@ means (section 3.3), the three kernels (eq. 13) with the pseudo-inverse of pinv.
 and the residual of convolution.py.
 
 Shapes, everywhere: q, k, v are (batch, heads, seq, head_dim); `key_padding_mask` is (batch, seq), boolean, true
-where a token is real. Padding enters no landmark, no softmax and no convolution, wherever it stands in its row.
+where a token is real. Padding enters no landmark, no softmax and no convolution, wherever it stands in its row, as
+long as it is finite: an infinity times a weight of zero is no number.
 What the functions return at padded positions is finite and otherwise unspecified.
 """
 
@@ -86,7 +87,7 @@ def segment_means(
         return _segment_means_of_full_rows(x, m), None
 
     index, lengths = segment_index(key_padding_mask, m)  # (batch, seq), (batch, m)
-    # Padding is sent to a spare landmark m, which is cut off, so that not even its infinities reach a mean.
+    # Padding is sent to a spare landmark m, which is cut off.
     index = torch.where(key_padding_mask, index, m) + (m + 1) * torch.arange(batch, device=x.device)[:, None]
     rows = x.transpose(1, 2).reshape(batch * seq, heads * head_dim)  # a view of a projection's output
     sums = rows.new_zeros(batch * (m + 1), heads * head_dim, dtype=accumulator(x.dtype))

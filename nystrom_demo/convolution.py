@@ -43,7 +43,8 @@ def depthwise_convolution(
 
 def check_conv_weight(weight: torch.Tensor, heads: int) -> None:
     """ValueError unless weight is (heads, 1, kernel, 1) with kernel odd."""
-    if weight.dim() != 4 or weight.shape[0] != heads or weight.shape[2] % 2 == 0:
+    kernel = weight.shape[2] if weight.dim() == 4 else 0
+    if weight.shape != (heads, 1, kernel, 1) or kernel % 2 == 0:
         raise ValueError(
             f"weight must be (heads, 1, kernel, 1) with {heads} heads and an odd kernel, got {tuple(weight.shape)}."
         )
@@ -79,11 +80,12 @@ class _AddBandConvolution(torch.autograd.Function):
     def backward(ctx, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         v, weight = ctx.saved_tensors
         needs_residual, needs_v, needs_weight = ctx.needs_input_grad
+        narrow = grad.to(v.dtype)  # under autocast the residual may be wider than v
         # An output's gradient goes back to the inputs it came from: the same convolution with the filter turned round.
         return (
             grad if needs_residual else None,
-            _add_products(torch.zeros_like(grad), grad, weight.flip(2)) if needs_v else None,
-            _weight_gradient(grad, v, weight) if needs_weight else None,
+            _add_products(torch.zeros_like(narrow), narrow, weight.flip(2)) if needs_v else None,
+            _weight_gradient(narrow, v, weight) if needs_weight else None,
         )
 
 

@@ -149,7 +149,12 @@ class NystromformerForSequenceClassification(NystromformerPreTrainedModel):
         if self.config.problem_type is None:
             self.config.problem_type = _problem_type(self.num_labels, labels.dtype)
         if self.config.problem_type == "regression":
-            return F.mse_loss(logits.flatten(), labels.flatten())
+            values = labels.flatten()[:, None] if self.num_labels == 1 else labels
+            if values.shape != logits.shape:
+                raise ValueError(
+                    f"labels must be (batch, num_labels) = {tuple(logits.shape)}, got {tuple(labels.shape)}."
+                )
+            return F.mse_loss(logits, values)
         if self.config.problem_type == "single_label_classification":
             return F.cross_entropy(logits, labels.flatten())
         return F.binary_cross_entropy_with_logits(logits, labels)
@@ -184,7 +189,7 @@ class NystromformerForMultipleChoice(NystromformerPreTrainedModel):
     ) -> MultipleChoiceModelOutput | tuple[torch.Tensor, ...]:
         """labels (batch,): the index of the right choice. Every input has a choice axis after the batch axis."""
         inputs = (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
-        num_choices = next(x.shape[1] for x in (input_ids, inputs_embeds) if x is not None)
+        num_choices = next((x.shape[1] for x in (input_ids, inputs_embeds) if x is not None), 0)
         flat = (None if x is None else x.flatten(0, 1) for x in inputs)  # (batch * num_choices, seq, …)
         encoded = self.nystromformer(*flat, return_dict=True, **kwargs)
         pooled = F.relu(self.pre_classifier(encoded.last_hidden_state[:, 0]))  # (batch * num_choices, hidden_size)

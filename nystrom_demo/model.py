@@ -23,7 +23,7 @@ from nystrom_demo.attention import (
     softmax_attention,
     softmax_attention_map,
 )
-from nystrom_demo.config import IMPLEMENTATIONS, AttentionSettings, NystromformerConfig
+from nystrom_demo.config import IMPLEMENTATIONS, AttentionSettings, NystromformerConfig, check_settings
 
 GELUS = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}  # how torch approximates each
 POSITION_OFFSET = 2  # the checkpoints' position tables have two unused rows in front, RoBERTa's inheritance
@@ -243,6 +243,7 @@ class NystromformerPreTrainedModel(PreTrainedModel):
     config_class = NystromformerConfig
     base_model_prefix = "nystromformer"
     supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False  # or Trainer would not divide a loss by its steps of gradient accumulation
     _supports_sdpa = False  # true would make sdpa transformers' default; it can be chosen all the same
     _no_split_modules: ClassVar = ["NystromformerEmbeddings", "NystromformerLayer"]
 
@@ -318,7 +319,7 @@ class NystromformerModel(NystromformerPreTrainedModel):
         output = self.encoder(
             hidden_states,
             key_padding_mask,
-            attention_settings or AttentionSettings.from_config(self.config),
+            check_settings(attention_settings or AttentionSettings.from_config(self.config)),
             self.config.output_attentions if output_attentions is None else output_attentions,
             self.config.output_hidden_states if output_hidden_states is None else output_hidden_states,
         )

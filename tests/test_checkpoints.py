@@ -116,7 +116,7 @@ def test_a_box_whose_files_lack_a_weight_is_refused(box):
     del table["weight_map"]["nystromformer.encoder.layer.1.output.dense.weight"]
     index.write_text(json.dumps(table))
     write_checksums(box)
-    with pytest.raises(CheckpointError, match=r"The bundled files of masked-lm do not hold its weights\."):
+    with pytest.raises(CheckpointError, match=r"checkpoint masked-lm does not hold the weights that masked-lm needs\."):
         load_bundled("cpu", box=box)
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nystrom_demo.convolution import BLOCK, add_band_convolution
+from nystrom_demo.attention import nystrom_attention
+from nystrom_demo.convolution import BLOCK, add_band_convolution, depthwise_convolution
 
 
 def make(batch, heads, seq, head_dim, kernel, dtype=torch.float64, seed=0):
@@ -111,3 +112,19 @@ def test_compiled_it_is_the_same():
     expected = torch.autograd.grad(reference(*leaves).square().sum(), leaves)
     actual = torch.autograd.grad(compiled(*leaves).square().sum(), leaves)
     torch.testing.assert_close(actual, expected)
+
+
+@pytest.mark.parametrize("shape", [(4, 2, 3, 1), (4, 1, 3, 5), (3, 1, 3, 1), (4, 1, 4, 1), (4, 3)])
+def test_a_filter_of_another_shape_is_refused(shape):
+    with pytest.raises(ValueError, match=r"weight must be \(heads, 1, kernel, 1\) with 4 heads and an odd kernel, got"):
+        depthwise_convolution(torch.zeros(1, 4, 9, 2), torch.zeros(shape))
+
+
+def test_it_trains_under_autocast_from_inputs_of_single_precision():
+    q, k, v = (make(1, 2, 40, 4, 3, torch.float32, seed)[1].requires_grad_() for seed in range(3))
+    weight = make(1, 2, 40, 4, 3, torch.float32)[2].requires_grad_()
+    plain = torch.autograd.grad(nystrom_attention(q, k, v, 8, conv_weight=weight).sum(), (q, v, weight))
+    with torch.autocast("cpu", torch.bfloat16):
+        output = nystrom_attention(q, k, v, 8, conv_weight=weight)
+    for narrow, wide in zip(torch.autograd.grad(output.float().sum(), (q, v, weight)), plain, strict=True):
+        assert (narrow - wide).norm() < 0.03 * wide.norm()

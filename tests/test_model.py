@@ -331,6 +331,8 @@ def test_a_text_of_padding_alone_is_refused():
 def test_both_or_neither_of_ids_and_embeddings_are_refused():
     with pytest.raises(ValueError, match="exactly one of input_ids and inputs_embeds"):
         small_model()()
+    with pytest.raises(ValueError, match="exactly one of input_ids and inputs_embeds"):
+        small_model("NystromformerForMultipleChoice")()
 
 
 @pytest.mark.parametrize("num_landmarks", [0, -3, 2.5, True, None])
@@ -353,3 +355,22 @@ def test_an_even_convolution_kernel_is_refused(kernel):
 def test_an_unknown_attention_is_refused():
     with pytest.raises(ValueError, match=r'`attn_implementation="flash_attention_9"` is not supported.*nystrom, sdpa'):
         small_model().set_attn_implementation("flash_attention_9")
+
+
+def test_settings_of_an_unknown_attention_are_refused():
+    settings = AttentionSettings("nyström", 8)
+    words = "implementation of attention_settings must be one of nystrom, sdpa, eager, got 'nyström'"
+    with pytest.raises(ValueError, match=words):
+        small_model()(token_ids("NystromformerModel"), attention_settings=settings)
+
+
+def test_trainer_divides_the_loss_by_its_steps_of_accumulation(tmp_path):
+    model = small_model("NystromformerForSequenceClassification")
+    trainer = transformers.Trainer(model, transformers.TrainingArguments(str(tmp_path), use_cpu=True, report_to=[]))
+    assert trainer.model_accepts_loss_kwargs is False
+
+
+def test_values_of_another_shape_than_the_scores_are_refused():
+    model = small_model("NystromformerForSequenceClassification", num_labels=3, problem_type="regression")
+    with pytest.raises(ValueError, match=r"labels must be \(batch, num_labels\) = \(2, 3\), got \(3, 2\)"):
+        model(token_ids("NystromformerForSequenceClassification"), labels=torch.zeros(3, 2))

@@ -162,7 +162,7 @@ def _load_boxed(
     config = make_config(read_object(folder / "config.json", max_items=50_000))
     files = weight_files(folder)
     if files and isinstance(config, NystromformerConfig):  # others may have buffers, which no file holds
-        model, missing = _assemble(task, config, files, shared), frozenset()
+        model, missing = _assemble(folder.name, task, config, files, shared), frozenset()
     else:
         model, missing = _build(folder, task, config)
     key = tuple(shared.sums.get(f"{folder.name}/{name}") for name in ("tokenizer.json", "tokenizer_config.json"))
@@ -172,20 +172,22 @@ def _load_boxed(
     return Checkpoint(task, folder.name, model, shared.tokenizers[key], "bundled", bool(missing))
 
 
-def _assemble(task: str, config: PreTrainedConfig, files: dict[str, Path], shared: _Shared) -> PreTrainedModel:
-    """The model of the weights in `files`, each read once for all of the box's heads that share its file."""
+def _assemble(
+    name: str, task: str, config: PreTrainedConfig, files: dict[str, Path], shared: _Shared
+) -> PreTrainedModel:
+    """The model of a checkpoint's weights in `files`, each read once for all of the box's heads that share its file."""
     register_attention()
     with torch.device("meta"):
         model = AUTO_CLASSES[task].from_config(config, attn_implementation="nystrom", dtype=torch.float32)
     for file in set(files.values()):
-        _read_weights(file, [name for name, where in files.items() if where == file], shared.weights)
-    state = {name: shared.weights[file, name] for name, file in files.items()}
+        _read_weights(file, [weight for weight, where in files.items() if where == file], shared.weights)
+    state = {weight: shared.weights[file, weight] for weight, file in files.items()}
     report = model.load_state_dict(state, strict=False, assign=True)
     lacking = set(report.missing_keys) - model.all_tied_weights_keys.keys()
     if lacking or report.unexpected_keys:
-        raise CheckpointError(f"The bundled files of {task} do not hold its weights.")
+        raise CheckpointError(f"The bundled checkpoint {name} does not hold the weights that {task} needs.")
     prefix = model.base_model_prefix
-    trunk = frozenset(file for name, file in files.items() if name.startswith(prefix + "."))
+    trunk = frozenset(file for weight, file in files.items() if weight.startswith(prefix + "."))
     setattr(model, prefix, shared.trunks.setdefault(trunk, model.base_model))
     model.tie_weights()
     return model

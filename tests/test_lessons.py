@@ -206,6 +206,8 @@ def test_a_long_text_is_cut_and_says_so(case):
 def test_an_empty_text_is_refused(case):
     with pytest.raises(ValueError, match="text is empty"):
         PICTURES["every_token"](case("  "))
+    with pytest.raises(ValueError, match="text holds no word that could be hidden"):
+        PICTURES["answers"](case("\u200b"))
 
 
 def test_the_synthetic_pattern_looks_at_one_other_token_each():

@@ -39,7 +39,7 @@ def test_each_field_has_its_variable():
         "QUEUE_PER_CLIENT": "7", "QUEUE_PER_SESSION": "2", "MEMORY_GB": "1.5", "TEXT_CHARS": "130", "TEXT_TOKENS": "11",
         "BODY_KB": "13", "SESSIONS": "17", "STREAMS": "19", "PROXY_HOPS": "2", "HUB": "off", "MCP": "yes",
         "ORIGINS": "https://a.example, http://b.example:8080/", "FRAME_ANCESTORS": "https://c.example",
-        "CHECKPOINT_ROOT": "models",
+        "CHECKPOINT_ROOT": ".",
     }  # fmt: skip
     assert set(environment) == {field.name.upper() for field in fields(Settings)} - {"SPACE"}
     settings = Settings.from_env({PREFIX + name: text for name, text in environment.items()})
@@ -61,6 +61,10 @@ def test_one_clients_part_of_the_queue_is_never_more_than_the_queue():
         ("MEMORY_GB", "nan", "NYSTROM_DEMO_MEMORY_GB must be a number from 0 to 65536, got 'nan'"),
         ("HUB", "maybe", "NYSTROM_DEMO_HUB must be on or off, got 'maybe'"),
         ("DEVICE", "tpu", "NYSTROM_DEMO_DEVICE must be one of auto, cpu, cuda, mps"),
+        ("DEVICE", "auto:1", "NYSTROM_DEMO_DEVICE must be one of auto, cpu, cuda, mps, or as cuda:1, got 'auto:1'"),
+        ("DEVICE", "cuda:first", "NYSTROM_DEMO_DEVICE must be one of auto, cpu, cuda, mps, or as cuda:1"),
+        ("CHECKPOINT_ROOT", "/no/such", "NYSTROM_DEMO_CHECKPOINT_ROOT must be a folder, got '/no/such'"),
+        ("WORKER", "7", "NYSTROM_DEMO_WORKER is no setting. Settings are NYSTROM_DEMO_BODY_KB, "),
         ("ORIGINS", "example.org", "NYSTROM_DEMO_ORIGINS must list origins such as https://example.org"),
         ("FRAME_ANCESTORS", "https://a;script-src", "NYSTROM_DEMO_FRAME_ANCESTORS must list origins"),
     ],

@@ -3,7 +3,10 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
+
+from nystrom_demo.checkpoints.box import BOX_VARIABLE
 
 PREFIX = "NYSTROM_DEMO_"
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -60,6 +63,10 @@ class Settings:
     @classmethod
     def from_env(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """The settings that the environment asks for. ValueError, naming the variable, for one that makes no sense."""
+        known = {PREFIX + field.name.upper() for field in fields(cls)} | {BOX_VARIABLE}
+        unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+        if unknown:
+            raise ValueError(f"{unknown[0]} is no setting. Settings are {', '.join(sorted(known))}.")
         space = bool(environment.get("SPACE_ID"))
         values: dict[str, Any] = dict(_space_defaults(environment)) if space else {}
         for field in fields(cls):
@@ -117,8 +124,15 @@ def _names(name: str, text: str) -> tuple[str, ...]:
 
 
 def _device(name: str, text: str) -> str:
-    if text.split(":")[0] not in DEVICES:
-        raise ValueError(f"{name} must be one of {', '.join(DEVICES)}, got {text[:200]!r}.")
+    kind, colon, number = text.partition(":")
+    if kind not in DEVICES or (colon and (kind != "cuda" or not number.isdecimal())):
+        raise ValueError(f"{name} must be one of {', '.join(DEVICES)}, or as cuda:1, got {text[:200]!r}.")
+    return text
+
+
+def _folder(name: str, text: str) -> str:
+    if not Path(text).is_dir():
+        raise ValueError(f"{name} must be a folder, got {text[:200]!r}.")
     return text
 
 
@@ -145,6 +159,6 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "origins": _names,
     "frame_ancestors": _names,
     "hub": _switch,
-    "checkpoint_root": _string,
+    "checkpoint_root": _folder,
     "mcp": _switch,
 }

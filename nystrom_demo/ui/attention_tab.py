@@ -97,7 +97,8 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
     heads = mosaic("attention-mosaic")
     viewer = head_viewer("attention-viewer")
     code = code_section("attention-code")
-    heads.choose(None, None, [layer, head], js=chosen_head("attention-mosaic"), **EACH).then(
+    chosen = heads.choose(None, None, [layer, head], js=chosen_head("attention-mosaic"), **EACH)
+    drawn = chosen.then(
         takes_bench(functools.partial(show_head, reader)),
         [*bench.inputs, layer, head],
         [viewer, code],
@@ -108,6 +109,7 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
         [*bench.inputs, layer, head],
         [layer, head, viewer, code, heads],
         (takes_bench(functools.partial(show_mosaic, reader)), [*bench.inputs, layer, head], [heads]),
+        own=(drawn,),
     )
 
 

@@ -37,7 +37,8 @@ def describe(size: TextSize, num_landmarks: int) -> str:
     facts = f"<b>{size.num_tokens:,}</b> tokens{windows}"
     if not num_landmarks or num_landmarks >= size.seen:
         return f"<p>{facts}, attended <b>exactly</b></p>"
-    return f"<p>{facts}, <b>{num_landmarks:,}</b> landmarks: one for <b>{size.seen / num_landmarks:.3g}</b> tokens</p>"
+    noun = "landmark" if num_landmarks == 1 else "landmarks"
+    return f"<p>{facts}, <b>{num_landmarks:,}</b> {noun}: one for <b>{size.seen / num_landmarks:.3g}</b> tokens</p>"
 
 
 def checkpoint_line(checkpoint: Checkpoint) -> str:

@@ -96,8 +96,7 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
         **LAST,
         **AT_ONCE,
     )
-    _wire_own(refresh, inputs, board, checkpoints, bench)
-    return refresh
+    return refresh._replace(own=_wire_own(refresh, inputs, board, checkpoints, bench))
 
 
 def _build_inputs(example: Example) -> tuple[Inputs, list[gr.Column]]:
@@ -119,8 +118,10 @@ def _build_inputs(example: Example) -> tuple[Inputs, list[gr.Column]]:
         return Inputs(masks, question, choices_question, options, with_passage), [asking, choosing]
 
 
-def _wire_own(refresh: Refresh, inputs: Inputs, board: gr.HTML, checkpoints: Library, bench: Bench) -> None:
-    """The events of the tab's own inputs: each asks again."""
+def _wire_own(
+    refresh: Refresh, inputs: Inputs, board: gr.HTML, checkpoints: Library, bench: Bench
+) -> tuple[gr.events.Dependency, ...]:
+    """The events of the tab's own inputs: each asks again. Returns what asks and what measures."""
 
     def clicked(
         text: str, task: str, source: str, device: str, masks: Masks, event: gr.EventData
@@ -138,9 +139,11 @@ def _wire_own(refresh: Refresh, inputs: Inputs, board: gr.HTML, checkpoints: Lib
         inputs.options.blur,
         inputs.with_passage.input,
     ]
-    for event in (toggled.then, functools.partial(gr.on, triggers)):
-        asked = event(refresh.fn, refresh.inputs, refresh.outputs, **LAST)
-        asked.then(*refresh.then, **LAST)
+    asked = [
+        event(refresh.fn, refresh.inputs, refresh.outputs, **LAST)
+        for event in (toggled.then, functools.partial(gr.on, triggers))
+    ]
+    return (*asked, *(event.then(*refresh.then, **LAST) for event in asked))
 
 
 def pick_head(examples: dict[str, Example], task: str, text: str) -> tuple[str, str, str]:
@@ -169,22 +172,27 @@ def suit_questions(examples: dict[str, Example], text: str) -> tuple[Any, ...]:
 def show(
     checkpoints: Library, examples: dict[str, Example], values: BenchValues, known: Sweep, *asked: Any
 ) -> tuple[Any, ...]:
-    """(masks, board, answers side by side, their code, cost, the curve's slot); cost and curve of other inputs go."""
+    """(masks, board, answers side by side, their code, cost, the curve's slot); cost and curve of other inputs go.
+
+    Masks that suit the text are left alone, since a click may have changed them while the answer was computed.
+    """
     checkpoint, asked = values.checkpoint(checkpoints), Asked(*asked).checked()
-    asked = asked._replace(masks=current_masks(checkpoint, examples, values, asked.masks))
+    current = current_masks(checkpoint, examples, values, asked.masks)
+    masks = gr.skip() if current == asked.masks else current
+    asked = asked._replace(masks=current)
     board = ""
     if values.task == "masked-lm":
         board = masked.board(values.text, masked.token_spans(checkpoint, values.text), asked.masks.spans)
     missing = what_is_missing(checkpoint, values, asked)
     if missing:
-        return asked.masks, board, message(missing), "", "", *emptied()
+        return masks, board, message(missing), "", "", *emptied()
     inputs = head_inputs(checkpoint, values, asked)
     reader = prepare(checkpoint, *inputs)
     exact, landmark = read_both(checkpoint, inputs, reader, values.settings())
     answer = pair(checkpoint, values, asked, reader, exact, landmark)
     same = known[0] == sweep_key(values, inputs)
     later = (gr.skip(), *SKIPPED) if same else (MEASURING, *emptied())
-    return asked.masks, board, answer, for_answers(checkpoint, inputs, values.settings()), *later
+    return masks, board, answer, for_answers(checkpoint, inputs, values.settings()), *later
 
 
 def read_both(
@@ -218,6 +226,8 @@ def measure(checkpoints: Library, values: BenchValues, known: Sweep, *asked: Any
         return
     inputs = head_inputs(checkpoint, values, asked)
     reader = prepare(checkpoint, *inputs)
+    for settings in (EXACT, values.settings()):  # a page asks for an answer first, but not every caller is a page
+        admit_answer(checkpoint.model.config, reader, settings, BATCH_TOKENS)
     latency = compare_latency(checkpoint, reader, values.settings())
     yield describe_latency(latency, checkpoint, reader), *SKIPPED, gr.skip()
     key = sweep_key(values, inputs)

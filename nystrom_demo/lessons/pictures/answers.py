@@ -60,8 +60,10 @@ def readers(case: Case) -> Iterator[tuple[str, Reader]]:
 
 
 def word_to_hide(text: str) -> re.Match:
-    """The longest word of the text's middle third."""
-    words = list(re.finditer(r"\w+", text)) or [re.search(r"\S+", text)]
+    """The longest word of the text's middle third. ValueError where there is none."""
+    words = list(re.finditer(r"\w+", text)) or list(re.finditer(r"\S+", text))
+    if not words:
+        raise ValueError("text holds no word that could be hidden.")
     middle = words[len(words) // 3 : max(2 * len(words) // 3, len(words) // 3 + 1)]
     return max(middle, key=lambda match: len(match.group()))
 

@@ -19,6 +19,7 @@ from nystrom_demo.ui.examples import load_examples
 from nystrom_demo.ui.heads import answers, choices, entities, labels, masked
 from nystrom_demo.ui.heads.asked import Asked, Masks, toggle_mask
 from nystrom_demo.ui.heads.markup import Stretch, bars, excerpt, marked_text, percent
+from nystrom_demo.ui.readout import count_tokens
 from nystrom_demo.ui.tasks_tab import Sweep
 
 TEXT = "john smith went to paris and saw the river, the cat and the old house"
@@ -71,6 +72,24 @@ def test_passes_at_once_take_the_memory_of_both(tiny_checkpoints):
         show(tiny_checkpoints, checkpoint.task, m=0)  # exact both times: one pass
         with pytest.raises(ValueError, match="of memory"):
             show(tiny_checkpoints, checkpoint.task)
+
+
+def test_a_refusal_takes_the_place_of_the_answer_and_nothing_is_measured(tiny_checkpoints):
+    values = BenchValues(TEXT, "sequence-classification", 3, 6, False, "cpu")
+    with under_limits(Limits(text_tokens=5)):
+        _, _, said, *rest = tasks_tab.show_or_say(tiny_checkpoints, load_examples(), values, NOTHING, *asked())
+        assert "text must come to at most 5 tokens, got" in said
+        assert rest[:2] == ["", ""]
+        (nothing,) = tasks_tab.measure_what_is_shown(tiny_checkpoints, values, NOTHING, *asked())
+        assert (nothing[0], nothing[-1]) == ("", NOTHING)
+
+
+@pytest.mark.parametrize("task", ["question-answering", "multiple-choice"])
+def test_as_many_landmarks_as_the_text_has_tokens_are_exact_with_a_question_too(tiny_checkpoints, task):
+    m = count_tokens(tiny_checkpoints[task], TEXT)
+    answer = show(tiny_checkpoints, task, m=m)[2]
+    assert "exact as well" in answer
+    assert "exact as well" not in show(tiny_checkpoints, task, m=m - 1)[2]
 
 
 def test_what_comes_after_the_answer_has_the_same_limits(tiny_checkpoints):

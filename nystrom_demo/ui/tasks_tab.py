@@ -6,6 +6,7 @@ The answer comes first; latency and the curve over m follow it in a second event
 import functools
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -30,7 +31,7 @@ from nystrom_demo.ui.heads import answers, masked
 from nystrom_demo.ui.heads.asked import Asked, Masks, current_masks, head_inputs, toggle_mask, what_is_missing
 from nystrom_demo.ui.heads.markup import message
 from nystrom_demo.ui.heads.pair import pair
-from nystrom_demo.ui.readout import TASK_LABELS
+from nystrom_demo.ui.readout import TASK_LABELS, TextSize, count_tokens
 from nystrom_demo.ui.takeaway import SKIPPED, answer_menu, code_section, emptied, figure_slot, filled
 
 MEASURING = '<p class="cost"><small>Timing both, then asking with other m …</small></p>'
@@ -80,10 +81,10 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
 
     own = [*bench.inputs, known, *inputs]
     refresh = Refresh(
-        takes_bench(functools.partial(show, checkpoints, examples)),
+        takes_bench(functools.partial(show_or_say, checkpoints, examples)),
         own,
         [inputs.masks, board, answer, code, cost, *curve],
-        (takes_bench(functools.partial(measure, checkpoints)), own, [cost, *curve, known]),
+        (takes_bench(functools.partial(measure_what_is_shown, checkpoints)), own, [cost, *curve, known]),
         answer,
     )
     picked = [bench.task, bench.text, bench.settled]
@@ -169,6 +170,16 @@ def suit_questions(examples: dict[str, Example], text: str) -> tuple[Any, ...]:
     return example.question, example.choices_question, "\n".join(example.choices)
 
 
+def show_or_say(
+    checkpoints: Library, examples: dict[str, Example], values: BenchValues, known: Sweep, *asked: Any
+) -> tuple[Any, ...]:
+    """`show`, with a refusal's sentence in the answer's place: what stands there is of other inputs."""
+    try:
+        return show(checkpoints, examples, values, known, *asked)
+    except ValueError as error:
+        return gr.skip(), gr.skip(), message(str(error)), "", "", *emptied()
+
+
 def show(
     checkpoints: Library, examples: dict[str, Example], values: BenchValues, known: Sweep, *asked: Any
 ) -> tuple[Any, ...]:
@@ -188,11 +199,20 @@ def show(
         return masks, board, message(missing), "", "", *emptied()
     inputs = head_inputs(checkpoint, values, asked)
     reader = prepare(checkpoint, *inputs)
+    values = with_whole_windows(checkpoint, values, reader)
     exact, landmark = read_both(checkpoint, inputs, reader, values.settings())
     answer = pair(checkpoint, values, asked, reader, exact, landmark)
     same = known[0] == sweep_key(values, inputs)
     later = (gr.skip(), *SKIPPED) if same else (MEASURING, *emptied())
     return masks, board, answer, for_answers(checkpoint, inputs, values.settings()), *later
+
+
+def with_whole_windows(checkpoint: Checkpoint, values: BenchValues, reader: Reader) -> BenchValues:
+    """The values, with m as the longest window where the bench's m is its whole text: that is called exact there, and a
+    question or options make the model's input longer than the text alone."""
+    size = TextSize(count_tokens(checkpoint, values.text), checkpoint.max_tokens)
+    longest = max(map(len, reader.windows))
+    return replace(values, num_landmarks=longest) if size.seen <= values.num_landmarks < longest else values
 
 
 def read_both(
@@ -218,6 +238,16 @@ def sweep_key(values: BenchValues, inputs: tuple[Any, ...]) -> str:
     return repr((values.source, values.task, values.device, values.settings().pinv_options(), inputs))
 
 
+def measure_what_is_shown(
+    checkpoints: Library, values: BenchValues, known: Sweep, *asked: Any
+) -> Iterator[tuple[Any, ...]]:
+    """`measure`, and nothing where there is no answer to measure: `show_or_say` has said why."""
+    try:
+        yield from measure(checkpoints, values, known, *asked)
+    except ValueError:
+        yield "", *emptied(), Sweep("", [])
+
+
 def measure(checkpoints: Library, values: BenchValues, known: Sweep, *asked: Any) -> Iterator[tuple[Any, ...]]:
     """(cost, the curve's slot, sweep): the latency of both, then the curve, point by point unless it is known."""
     checkpoint, asked = values.checkpoint(checkpoints), Asked(*asked).checked()
@@ -226,6 +256,7 @@ def measure(checkpoints: Library, values: BenchValues, known: Sweep, *asked: Any
         return
     inputs = head_inputs(checkpoint, values, asked)
     reader = prepare(checkpoint, *inputs)
+    values = with_whole_windows(checkpoint, values, reader)
     for settings in (EXACT, values.settings()):  # a page asks for an answer first, but not every caller is a page
         admit_answer(checkpoint.model.config, reader, settings, BATCH_TOKENS)
     latency = compare_latency(checkpoint, reader, values.settings())

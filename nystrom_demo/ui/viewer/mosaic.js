@@ -16,9 +16,9 @@ function makeMosaic(root, palette, choose) {
   return { show: (value) => showMosaic(mosaic, value) };
 }
 
-/** value: {heads: [{layer, head, frobenius, output, negative, row_sum_error}], chosen: [layer, head], lead, n}. */
+/** value: {heads: [{layer, head, frobenius, output, negative, row_sum_error}], chosen: [layer, head], lead, n}, or null. */
 function showMosaic(mosaic, value) {
-  if (!value) return;
+  if (!value) return clearMosaic(mosaic);
   const { parts } = mosaic;
   mosaic.value = value;
   mosaic.chosen = value.chosen.join();
@@ -29,6 +29,15 @@ function showMosaic(mosaic, value) {
   mosaic.shape = shape;
   colourMosaic(mosaic);
   readMosaic(mosaic, null);
+}
+
+/** What is shown belongs to another text once there is nothing to show. */
+function clearMosaic(mosaic) {
+  const { parts } = mosaic;
+  Object.assign(mosaic, { value: null, chosen: null, cells: [], shape: null });
+  parts.grid.replaceChildren();
+  parts.lead.textContent = parts.readout.textContent = '';
+  parts.legend.hidden = parts.takeaway.hidden = true;
 }
 
 function buildMosaic(mosaic, heads) {

@@ -7,8 +7,12 @@ from nystrom_demo.training.recipe import COMMON, find_recipe, read_recipe
 
 
 def main() -> None:
-    arguments = parser().parse_args()
-    arguments.verb(arguments)
+    top = parser()
+    arguments = top.parse_args()
+    try:
+        arguments.verb(arguments)
+    except ValueError as error:
+        top.exit(2, f"{top.prog}: {error}\n")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -91,6 +95,8 @@ def _train(arguments: argparse.Namespace) -> None:
     resume = last_checkpoint(arguments.resume) if arguments.resume else None
     max_steps, decay_steps = arguments.max_steps, arguments.decay_steps
     if arguments.decay_now:
+        if resume is None:
+            raise ValueError("--decay-now counts from a checkpoint: it needs --resume.")
         max_steps, decay_steps = steps_of(resume) + arguments.decay_now, arguments.decay_now
     run = Run(
         out=arguments.work / arguments.out,

@@ -198,11 +198,14 @@ def _training(run: Trained, begins: bool) -> str:
 
 
 def figures_table(rows: Sequence[Row]) -> str:
-    """A Markdown table, a measure a row."""
+    """A Markdown table, a measure a row. ValueError for rows that are not measured at the same m."""
     columns = list(rows[0].values) if rows else []
     lines = [f"| data | measure | {' | '.join(_heading(m) for m in columns)} |", f"|{' --- |' * (2 + len(columns))}"]
     for row in rows:
-        numbers = (f"{value:.0f}" if row.measure.startswith("of ") else f"{value:.1f}" for value in row.values.values())
+        if set(row.values) != set(columns):
+            raise ValueError(f"{row.data} is measured at {', '.join(row.values)}, other rows at {', '.join(columns)}.")
+        digits = 0 if row.measure.startswith("of ") else 1
+        numbers = (f"{row.values[m]:.{digits}f}" for m in columns)
         part = f", first {row.limit} examples" if row.limit and not row.measure.startswith("of ") else ""
         lines.append(f"| {row.data}{part} | {row.measure} | {' | '.join(numbers)} |")
     return "\n".join(lines)

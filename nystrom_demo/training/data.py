@@ -1,7 +1,9 @@
 """The recipe's sources as pools of examples, tokenised once and kept in the work folder."""
 
 import hashlib
+import os
 import pickle
+import tempfile
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -80,7 +82,7 @@ def _cached_examples(
     source: Source, recipe: Recipe, data: Path, tokenizer: PreTrainedTokenizerFast, cache: Path
 ) -> list[Example]:
     made_from = (
-        [(file, (data / file).stat().st_size) for file in source.files],
+        [(file, hashlib.sha256((data / file).read_bytes()).hexdigest()) for file in source.files],
         (source.task, source.max_length, source.lengths, source.pack, source.question, source.unanswerable),
         recipe.labels,
         recipe.seed,
@@ -91,5 +93,7 @@ def _cached_examples(
         return pickle.loads(path.read_bytes())
     examples = read_examples(source, recipe, data, tokenizer)
     cache.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pickle.dumps(examples))
+    with tempfile.NamedTemporaryFile(dir=cache, delete=False) as part:  # a run that is cut off leaves no half of a file
+        pickle.dump(examples, part)
+    os.replace(part.name, path)
     return examples

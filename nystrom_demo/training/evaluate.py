@@ -40,6 +40,8 @@ def evaluate(
 ) -> list[Row]:
     """Measure the models in `folder`, printing each row as it is known. `only` names tasks; none for all there are."""
     models, tokenizer = load_models(folder, recipe)
+    if unknown := sorted(set(only) - set(models)):
+        raise ValueError(f"{folder} has no head for {', '.join(unknown)}, only {', '.join(models)}.")
     bench = Bench(models, tokenizer, data, tuple(landmarks), limit)
     rows: list[Row] = []
     print(header(landmarks))

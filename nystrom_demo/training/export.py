@@ -34,10 +34,15 @@ def export(checkpoints: Mapping[str, Path], box: Path) -> None:
     """Write a box. checkpoints: by recipe, a name or a file, the training checkpoint or box that it made.
 
     A head comes from the last recipe that trains it. Files of an older box with the same names are replaced.
+    ValueError for two recipes of one file name.
     """
+    names: set[str] = set()
     heads: dict[str, tuple[str, PreTrainedModel]] = {}  # by task: its recipe's name and its model
     for recipe, folder in checkpoints.items():
         path = find_recipe(recipe)
+        if path.stem == TABLES or path.stem in names:
+            raise ValueError(f"A trunk's file has its recipe's name, and {path.stem} is taken.")
+        names.add(path.stem)
         read = read_recipe(path)
         models, tokenizer = load_models(folder, read)
         heads |= {task: (path.stem, models[task]) for task in read.tasks}

@@ -1,7 +1,7 @@
 """Training of an encoder and its heads on transformers' Trainer, from one plan of batches.
 
 The work folder holds `start/` (the converted base), `tokens/` (tokenised sources) and one folder a run, whose
-`checkpoint-N/` are the Trainer's: weights, optimiser, schedule, random states. `metrics` of a run are its log lines.
+`checkpoint-N/` are the Trainer's: weights, optimiser, schedule, random states.
 """
 
 import json
@@ -54,7 +54,11 @@ class Run:
 
 
 def train(recipe: Recipe, data: Path, work: Path, run: Run) -> Path:
-    """Train from `run.begin`, or go on from `run.resume`, and return the last checkpoint's folder."""
+    """Train from `run.begin`, or go on from `run.resume`, and return the last checkpoint's folder.
+
+    ValueError where `run.out` holds another run's checkpoints.
+    """
+    _check_out(run)
     torch.manual_seed(recipe.seed)
     if run.begin is None:
         encoder = NystromformerModel.from_pretrained(work / "start")
@@ -80,7 +84,16 @@ def train(recipe: Recipe, data: Path, work: Path, run: Run) -> Path:
         callbacks=[TimeLimit(run.minutes)] if run.minutes else [],
     )
     trainer.train(resume_from_checkpoint=str(run.resume) if run.resume else None)
-    return last_checkpoint(run.out)
+    return run.out / f"checkpoint-{trainer.state.global_step}"
+
+
+def _check_out(run: Run) -> None:
+    """ValueError where the run would be written among another one's checkpoints, which Trainer would delete in time."""
+    newest = get_last_checkpoint(str(run.out)) if run.out.is_dir() else None
+    if newest is not None and (run.resume is None or run.resume.resolve() != Path(newest).resolve()):
+        raise ValueError(
+            f"{run.out} holds another run's checkpoints: resume its last, {Path(newest).name}, or name another --out."
+        )
 
 
 def begin_with(folder: Path, recipe: Recipe, new_heads: bool = False) -> tuple[MultiTask, PreTrainedTokenizerFast]:
@@ -122,7 +135,7 @@ def last_checkpoint(folder: Path) -> Path:
     """The folder itself if it is a checkpoint, else the last one in it. ValueError if there is none."""
     if (folder / "trainer_state.json").exists():
         return folder
-    found = get_last_checkpoint(str(folder))
+    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
     if found is None:
         raise ValueError(f"No checkpoint to go on from in {folder}.")
     return Path(found)

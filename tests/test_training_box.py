@@ -3,6 +3,7 @@
 import gzip
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +14,23 @@ from training_runs import run
 from transformers import AutoModelForMaskedLM
 
 from nystrom_demo.checkpoints import load_bundled
+from nystrom_demo.config import AttentionSettings
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.training import measures
-from nystrom_demo.training.card import DATA_SETS, Trained, card, line_of, parts_of_runs, parts_of_tokens
-from nystrom_demo.training.evaluate import load_models, read_rows
+from nystrom_demo.training.batches import Vocabulary, mask_words
+from nystrom_demo.training.card import (
+    DATA_SETS,
+    Trained,
+    card,
+    figures_table,
+    line_of,
+    parts_of_runs,
+    parts_of_tokens,
+)
+from nystrom_demo.training.evaluate import Row, load_models, read_rows
+from nystrom_demo.training.examples import Example, text_examples
+from nystrom_demo.training.plan import EXACT_LANDMARKS
+from nystrom_demo.training.readers import Labelled
 from nystrom_demo.training.recipe import RECIPES, TASKS, read_recipe
 from nystrom_demo.training.train import begin_with, last_checkpoint
 
@@ -32,6 +46,86 @@ def test_evaluation_gives_each_measure_at_each_number_of_landmarks(trained, caps
     assert all(set(row.values) == {"4", "exact"} for row in rows)
     assert all(0 <= value <= 100 for row in rows for value in row.values.values())
     assert "SQuAD v1.1 validation, half, F1" in capsys.readouterr().out
+
+
+def test_predictions_are_the_models_own_at_the_number_of_landmarks(trained):
+    models, tokenizer = load_models(trained / "work/first/checkpoint-6", read_recipe(trained / "recipe.toml"))
+    bench = measures.Bench(models, tokenizer, trained / "data", (2,))
+    texts = ["a good film", "a bad film in the cold, and the long night of the year"]
+    cut = text_examples([Labelled(text, 0) for text in texts], tokenizer, 64)
+    found = {m: measures.predict(bench, "sequence-classification", cut, m) for m in (2, EXACT_LANDMARKS)}
+    for m, logits in found.items():
+        for text, row in zip(texts, logits, strict=True):
+            inputs = tokenizer(text, return_tensors="pt")
+            settings = AttentionSettings("nystrom", m)
+            with torch.no_grad():
+                wanted = models["sequence-classification"](**inputs, attention_settings=settings).logits[0]
+            np.testing.assert_allclose(row, wanted, atol=1e-5)
+    assert abs(found[2][1] - found[EXACT_LANDMARKS][1]).max() > 1e-4
+
+
+def test_accuracy_counts_the_likeliest_class_and_everyday_questions_are_counted_whole(monkeypatch):
+    rows = json.loads((measures.EVERYDAY / "choices.json").read_text())
+
+    def predict(bench, task, examples, num_landmarks):
+        logits = [np.eye(len(e.sequences))[int(e.target)] for e in examples]
+        return [-scores if i < 7 else scores for i, scores in enumerate(logits)]  # seven wrong ones
+
+    monkeypatch.setattr(measures, "predict", predict)
+    bench = measures.Bench({}, make_tokenizer(128), Path(), (4,))
+    assert measures.everyday_questions(bench) == {"of 30": {"4": len(rows) - 7}}
+
+
+def test_a_hidden_words_rank_counts_the_words_that_the_model_finds_likelier(trained):
+    models, tokenizer = load_models(trained / "work/first/checkpoint-6", read_recipe(trained / "recipe.toml"))
+    bench = measures.Bench(models, tokenizer, trained / "data", (EXACT_LANDMARKS,))
+    ids = tokenizer("the man sat in the cold house and saw a great cat")["input_ids"]
+    example = Example((np.asarray(ids, np.int32),), (len(ids),), np.zeros(1, np.int32))
+    vocabulary = Vocabulary.of(tokenizer)
+    rng = np.random.default_rng(ids)
+    shown, labels = mask_words(example.sequences[0][None], vocabulary, rng, as_mask=1.0, as_random=0.0)
+    hidden = np.flatnonzero(labels[0] != -100)
+    assert (shown[0, hidden] == tokenizer.mask_token_id).all()
+    with torch.no_grad():
+        settings = AttentionSettings("nystrom", EXACT_LANDMARKS)
+        logits = models["masked-lm"](torch.from_numpy(shown.astype(np.int64)), attention_settings=settings).logits[0]
+    wanted = [int((logits[i] > logits[i, ids[i]]).sum()) for i in hidden]
+    assert measures._mask_ranks(bench, [example], EXACT_LANDMARKS, vocabulary).tolist() == wanted
+    assert max(wanted) > 0
+
+
+def test_a_limit_sees_both_classes_of_the_long_reviews(trained, tmp_path, monkeypatch):
+    (tmp_path / "movie_reviews").mkdir()
+    with gzip.open(tmp_path / "movie_reviews/validation.tsv.gz", "wt") as file:
+        file.write("text\tlabel\n" + "bad\t0\n" * 6 + "good\t1\n" * 5)
+    monkeypatch.setattr(measures, "_accuracy", lambda bench, task, examples: [int(e.target) for e in examples])
+    bench = measures.Bench({}, make_tokenizer(128), tmp_path, (4,), limit=4)
+    assert measures.long_reviews(bench) == [0, 1, 0, 1]
+
+
+def test_a_task_without_a_head_cannot_be_measured(trained):
+    with pytest.raises(ValueError, match="has no head for question_answering, only masked-lm"):
+        run(trained, "evaluate", trained / "work/first", "--data", trained / "data", "--only", "question_answering")
+
+
+def test_two_recipes_of_one_name_make_no_box(trained, tmp_path):
+    (tmp_path / "recipe.toml").write_text((trained / "recipe.toml").read_text())
+    work = trained / "work/first"
+    with pytest.raises(ValueError, match=r"A trunk's file has its recipe's name, and recipe is taken\."):
+        run(
+            trained, "export", tmp_path / "box", *(f"{folder / 'recipe.toml'}={work}" for folder in (trained, tmp_path))
+        )
+    assert not (tmp_path / "box").exists()
+
+
+def test_a_cards_figures_stand_under_their_own_number_of_landmarks():
+    rows = [
+        Row("answers", "A", "x", None, {"4": 1.0, "exact": 3.0}),
+        Row("answers", "B", "of 30", None, {"exact": 99.0, "4": 7.0}),
+    ]
+    assert figures_table(rows).splitlines()[2:] == ["| A | x | 1.0 | 3.0 |", "| B | of 30 | 7 | 99 |"]
+    with pytest.raises(ValueError, match="B is measured at 4, other rows at 4, exact"):
+        figures_table([rows[0], replace(rows[1], values={"4": 7.0})])
 
 
 def test_a_missing_answer_is_told_where_the_first_token_outscores_every_stretch(trained, tmp_path, monkeypatch):

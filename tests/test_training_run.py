@@ -4,14 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from training_runs import make_bert, run, train_options, weights
 from transformers import AutoTokenizer
 
-from nystrom_demo.config import EXACT
+from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.training.batches import Vocabulary
 from nystrom_demo.training.convert import convert
@@ -19,8 +21,8 @@ from nystrom_demo.training.data import load_pools
 from nystrom_demo.training.evaluate import load_multitask
 from nystrom_demo.training.multitask import MultiTask, masked_word_loss, start_masked_words
 from nystrom_demo.training.plan import EXACT_LANDMARKS, BatchPlan
-from nystrom_demo.training.recipe import TASKS, ModelShape, read_recipe
-from nystrom_demo.training.train import last_checkpoint, make_optimiser, steps_of
+from nystrom_demo.training.recipe import TASKS, ModelShape, Optimiser, read_recipe
+from nystrom_demo.training.train import Run, last_checkpoint, make_optimiser, set_dropout, steps_of, training_arguments
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -142,8 +144,68 @@ def test_a_decay_can_branch_off_and_ends_at_a_rate_of_zero(trained):
 
 
 def test_a_folder_without_checkpoints_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="No checkpoint to go on from"):
-        last_checkpoint(tmp_path)
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(ValueError, match="No checkpoint to go on from"):
+            last_checkpoint(folder)
+
+
+def test_a_run_is_not_written_among_another_ones_checkpoints(trained):
+    before = sorted((trained / "work/first").iterdir())
+    for more in ((), ("--resume", trained / "work/first/checkpoint-3")):
+        with pytest.raises(
+            ValueError, match=r"holds another run's checkpoints: resume its last, checkpoint-6, or name"
+        ):
+            run(trained, "train", *train_options(trained, "first"), *more)
+    assert sorted((trained / "work/first").iterdir()) == before
+
+
+def test_a_run_that_may_take_no_time_ends_after_a_step(trained):
+    run(trained, "train", *train_options(trained, "hurried"), "--minutes", 1e-9)
+    assert steps_of(last_checkpoint(trained / "work/hurried")) == 1
+
+
+def test_the_end_of_a_run_counts_from_a_checkpoint(trained):
+    with pytest.raises(ValueError, match="--decay-now counts from a checkpoint: it needs --resume"):
+        run(trained, "train", *train_options(trained, "decayed"), "--decay-now", 3)
+
+
+def test_each_kind_of_parameter_has_its_rate_and_vectors_do_not_decay(trained):
+    recipe = read_recipe(trained / "recipe.toml")
+    optimiser = Optimiser(1e-4, 2e-3, 3e-3, weight_decay=0.07, warmup_steps=11, clip=0.9)
+    model = load_multitask(trained / "work/first/checkpoint-6", recipe)
+    model.encoder.embeddings.requires_grad_(False)
+    groups = make_optimiser(model, optimiser).param_groups
+    of = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        rate = 3e-3 if ".conv." in name else 1e-4 if name.startswith("encoder.") else 2e-3
+        wanted = (rate, 0.07 if parameter.dim() > 1 else 0.0) if parameter.requires_grad else None
+        assert of.get(id(parameter)) == wanted, name
+    arguments = training_arguments(replace(recipe, optimiser=optimiser), Run(trained / "any", 60, 20, cpu=True))
+    assert (arguments.max_grad_norm, arguments.warmup_steps, arguments.max_steps) == (0.9, 11, 60)
+    assert arguments.lr_scheduler_kwargs["num_decay_steps"] == 20
+
+
+def test_dropout_hides_the_part_that_the_recipe_says(trained):
+    model = load_multitask(trained / "work/first/checkpoint-6", read_recipe(trained / "recipe.toml"))
+    set_dropout(model, 0.3)
+    parts = [module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)]
+    assert len(parts) > 5 and set(parts) == {0.3}
+
+
+def test_the_teacher_of_self_distillation_is_the_exact_output(trained):
+    model = load_multitask(trained / "work/first/checkpoint-6", read_recipe(trained / "recipe.toml"))
+    inputs = {"input_ids": torch.arange(5, 21)[None].repeat(3, 1), "labels": torch.tensor([0, 1, 1])}
+    head = model.heads["sequence-classification"]
+    with torch.no_grad():
+        settings = (AttentionSettings("nystrom", m) for m in (2, 99))
+        few, exact = (head(inputs["input_ids"], attention_settings=each).logits for each in settings)
+        plain = F.cross_entropy(few, inputs["labels"])
+        divergence = (exact.softmax(-1) * (exact.log_softmax(-1) - few.log_softmax(-1))).sum() / 3
+        for weight in (0.0, 0.5, 2.0):
+            model.distil = weight
+            loss = model("sequence-classification", 2, inputs)["loss"]
+            torch.testing.assert_close(loss, plain + weight * divergence)
+    assert divergence > 1e-6
 
 
 @pytest.mark.slow

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 import torch
 from tiny_box import make_tokenizer
-from training_data import ANSWERS_RECIPE, CHOICES, PARAGRAPH, QUESTIONS, RECIPE, SENTENCES, make_data
+from training_data import (
+    ANSWERS_RECIPE,
+    CHOICES,
+    PARAGRAPH,
+    QUESTIONS,
+    RECIPE,
+    SENTENCES,
+    as_lines,
+    make_data,
+    write,
+)
 
 from nystrom_demo.training import examples, passages, readers
 from nystrom_demo.training.batches import Vocabulary, collate, mask_words
@@ -15,6 +25,7 @@ from nystrom_demo.training.data import load_pools, read_examples, word_counts
 from nystrom_demo.training.plan import EXACT_LANDMARKS, BatchPlan, cut_batches
 from nystrom_demo.training.recipe import COMMON, RECIPES, TASKS, Source, find_recipe, read_recipe
 
+PLACES = (("Mary", "Paris"), ("John", "London"), ("Anna", "Rome"))
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
 
@@ -308,3 +319,96 @@ def test_statements_are_read_as_running_text(recipe, data, tokenizer):
     source = Source("masked-lm", (1.0,), 64, statements=("comve_explanation/train.jsonl.gz",), lengths={48: 1.0})
     found = read_examples(source, recipe, data, tokenizer)
     assert "no water" in tokenizer.decode(np.concatenate([example.sequences[0] for example in found]))
+
+
+@pytest.mark.parametrize(
+    ("task", "change"),
+    [
+        ("question-answering", {"unanswerable": 1.0}),
+        ("question-answering", {"pack": True}),
+        ("question-answering", {"max_length": 20}),
+        ("token-classification", {"pack": False}),
+        ("token-classification", {"max_length": 16}),
+        ("masked-lm", {"lengths": {8: 1.0}}),
+    ],
+)
+def test_what_a_source_says_decides_its_examples_and_each_is_kept_apart(
+    task, change, recipe, data, tokenizer, tmp_path
+):
+    (source,) = (source for source in recipe.sources if source.task == task)
+    if task == "question-answering":  # passages enough to take another one's, or to join two
+        passages_of = {place: f"{name} went to {place} in the night. " * 3 for name, place in PLACES}
+        rows = [
+            {
+                "title": place,
+                "context": text,
+                "question": "Where?",
+                "answers": {"text": [place], "answer_start": [text.index(place)]},
+            }
+            for place, text in passages_of.items()
+        ]
+        data, source = tmp_path / "data", replace(source, max_length=160)
+        write(data / source.file, as_lines(rows))
+    both = replace(recipe, sources=(source, replace(source, **change)))
+    for _ in range(2):  # read, then as kept
+        one, other = (pool.examples for pool in load_pools(both, data, tokenizer, tmp_path))
+        assert [in_numbers(example) for example in one] != [in_numbers(example) for example in other]
+    assert len(list((tmp_path / "tokens").iterdir())) == 2
+
+
+def in_numbers(example):
+    return [sequence.tolist() for sequence in example.sequences], np.asarray(example.target).tolist()
+
+
+def test_another_question_of_a_source_turns_its_labels(recipe, data, tokenizer, tmp_path):
+    rows = [{"context": "", "question": "Which?", "choices": ["a cat", "a river"], "label": i % 2} for i in range(4)]
+    write(tmp_path / "comve_validation/train.jsonl.gz", as_lines(rows))
+    source = Source("multiple-choice", (1.0,), 128, "comve_validation/train.jsonl.gz")
+    asked = [replace(source, question=question) for question in ("", "Which other?")]
+    first, second = (read_examples(each, recipe, tmp_path, tokenizer) for each in asked)
+    assert [int(example.target) for example in first] == [0, 1, 0, 1]
+    assert [int(example.target) for example in second] == [1, 0, 1, 0]
+
+
+def test_other_data_of_the_same_size_are_read_anew(recipe, data, tokenizer, tmp_path):
+    (source,) = (source for source in recipe.sources if source.task == "sequence-classification")
+    one = replace(recipe, sources=(source,))
+    folder = tmp_path / "data" / source.file
+    found = []
+    for label in (0, 1):
+        write(folder, f"sentence\tlabel\na film\t{label}\n")
+        (pool,) = load_pools(one, tmp_path / "data", tokenizer, tmp_path)
+        found.append(int(pool.examples[0].target))
+    assert found == [0, 1]
+
+
+def test_exact_batches_have_their_share_and_the_others_their_weights(recipe, data, tokenizer, tmp_path):
+    landmarks = replace(recipe.landmarks, exact_steps=0, exact_share=0.3, weights={2: 3.0, 4: 1.0})
+    plan = make_plan(replace(recipe, landmarks=landmarks), data, tokenizer, tmp_path)
+    drawn = [plan.planned(step).num_landmarks for step in range(1500)]
+    long = [m for step, m in enumerate(drawn) if plan[step]["inputs"]["input_ids"].shape[-1] > 4]
+    assert long.count(EXACT_LANDMARKS) / len(long) == pytest.approx(0.3, abs=0.05)
+    assert long.count(2) / (long.count(2) + long.count(4)) == pytest.approx(0.75, abs=0.05)
+
+
+def test_every_epoch_has_another_order_and_every_step_other_masks(recipe, data, tokenizer, tmp_path):
+    (words,) = (source for source in recipe.sources if source.task == "masked-lm")
+    plan = make_plan(replace(recipe, sources=(replace(words, shares=(1.0,)),), masked=0.5), data, tokenizer, tmp_path)
+    steps = 0
+    seen: list[int] = []
+    while len(seen) < 2 * len(plan.pools[0].examples):
+        seen += plan.planned(steps).members.tolist()
+        steps += 1
+    half = len(seen) // 2
+    assert sorted(seen[:half]) == sorted(seen[half:]) and seen[:half] != seen[half:]
+    places = [tuple(np.flatnonzero(plan[step]["inputs"]["labels"] != -100)) for step in range(6)]
+    assert len(set(places)) == 6
+    labels = torch.cat([plan[step]["inputs"]["labels"].flatten() for step in range(40)])
+    shown = torch.cat([plan[step]["inputs"]["input_ids"].flatten() for step in range(40)])
+    real = ~np.isin(torch.where(labels != -100, labels, shown), [*tokenizer.all_special_ids, 0])
+    chosen = labels != -100
+    assert float(chosen.sum() / real.sum()) == pytest.approx(0.5, abs=0.05)
+    changed = shown[chosen] != labels[chosen]
+    masks = shown[chosen] == tokenizer.mask_token_id
+    assert float(masks.float().mean()) == pytest.approx(0.8, abs=0.04)
+    assert float((changed & ~masks).float().mean()) == pytest.approx(0.1, abs=0.03)

@@ -36,7 +36,9 @@ def check_sums(box: Path, tasks: Iterable[str]) -> dict[str, str]:
     """
     box = box.resolve()
     if not (box / MANIFEST).is_file():
-        raise CheckpointError(f"The bundled checkpoints have no {MANIFEST}.")
+        raise CheckpointError(
+            f"The bundled checkpoints have no {MANIFEST} in {box.name}; {BOX_VARIABLE} says which folder they are in."
+        )
     sums = json.loads((box / MANIFEST).read_text())
     done: set[Path] = set()
     for folder in (box / task for task in tasks):

@@ -47,6 +47,7 @@ def test_a_sweep_measures_what_was_asked_for():
     assert max(clock.data[1].x) == pytest.approx(FAR)  # the law goes on to where the words look
     assert csv_of(clock).count("\n") == 1 + 6
     assert steps[-1][8].count("<tr>") == 1 + 3
+    assert "One attention with 1 head of 8, over 3 landmarks where there are any; batch 1, float32" in steps[-1][8]
 
 
 def test_progress_counts_the_points_and_goes_when_all_are_there(monkeypatch):
@@ -118,6 +119,7 @@ def test_a_model_that_would_not_fit_is_refused_before_it_is_made():
 def test_the_words_say_where_landmarks_overtake_and_what_a_million_tokens_cost():
     said = time_tab.in_words(POINTS, FAR)
     assert "Landmarks cost less from about n = 1,000 on." in said
+    assert "By their laws, of up to 1,024 tokens, " in said
     assert "1,000,000 tokens would take 11.6 d exactly (∝ n<sup>2.00</sup>) and 16.7 min over landmarks" in said
     assert "1,000,000" not in time_tab.in_words(POINTS, 1_024)
     assert "Two points of exact attention and of landmarks make a law." in time_tab.in_words(POINTS[:2], FAR)

@@ -16,7 +16,7 @@ from nystrom_demo.benchmark.sweep import DEFAULT_METHODS
 from nystrom_demo.checkpoints import Library
 from nystrom_demo.figures.growth import counted_costs, timing
 from nystrom_demo.figures.summaries import EXACT_METHOD, LANDMARK_METHOD, meeting
-from nystrom_demo.figures.words import duration, memory
+from nystrom_demo.figures.words import counted, duration, memory
 from nystrom_demo.serving.admission import admit_timed_model, timed_call_bytes
 from nystrom_demo.serving.validation import check_choice, check_integer, check_list, check_number
 from nystrom_demo.snippets.times import for_counts, for_times
@@ -95,9 +95,10 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
         **ONCE,
     )
     stop.click(stopped, None, [progress, start, stop], cancels=[running], **ONCE, **AT_ONCE)
-    counted = [*bench.inputs, head_dim]
-    head_dim.change(takes_bench(introduce), counted, [lead, *work, *store], **LAST)
-    return Refresh(takes_bench(introduce), counted, [lead, *work, *store], busy=lead)
+    priced = [*bench.inputs, head_dim]
+    typed = [head_dim.blur, head_dim.submit]  # not each key: 128 begins with 1, which is no head dimension
+    gr.on(typed, takes_bench(introduce), priced, [lead, *work, *store], **LAST)
+    return Refresh(takes_bench(introduce), priced, [lead, *work, *store], busy=lead)
 
 
 def _build_fields() -> list[gr.components.Component]:
@@ -154,7 +155,7 @@ def stopped() -> tuple[Any, Any, Any]:
 def measure(values: BenchValues, *asked: Any) -> Iterator[tuple[Any, ...]]:
     """(progress, words, the slots of time and of memory, table, start, stop) as points come in."""
     work = Workbench(*asked).checked()
-    busy = gr.update(interactive=False), gr.update(visible=True)
+    busy, about = (gr.update(interactive=False), gr.update(visible=True)), note(what_is_measured(values, work))
     lengths, options = sweep_of(values, work)
     measurements = time_attention(lengths, **options)
     total = len(lengths) * len(options["methods"])
@@ -165,9 +166,22 @@ def measure(values: BenchValues, *asked: Any) -> Iterator[tuple[Any, ...]]:
         points.append(point)
         if time.monotonic() - drawn > SECONDS_BETWEEN_DRAWINGS:
             drawn = time.monotonic()
-            yield progress_of(len(points), total), *drawing(points, lengths, options, work.longest), *busy
+            *slots, table = drawing(points, lengths, options, work.longest)
+            yield progress_of(len(points), total), *slots, table + about, *busy
     ended, *buttons = stopped()
-    yield ended, *drawing(points, lengths, options, FAR), *buttons
+    *slots, table = drawing(points, lengths, options, FAR)
+    yield ended, *slots, table + about, *buttons
+
+
+def what_is_measured(values: BenchValues, work: Workbench) -> str:
+    """Of what the figures and the table are, which stay while bench and fields change."""
+    what = counted(work.layers, "layer", "layers") + " of a model" if work.scope == "model" else "One attention"
+    landmarks = counted(landmarks_to_time(values), "landmark", "landmarks")
+    return (
+        f"{what} with {counted(work.heads, 'head', 'heads')} of {work.head_dim}, over {landmarks} where there are any; "
+        f"batch {work.batch}, {work.dtype}, {next(said for said, name in PASSES if name == work.passes)}, "
+        f"on {device_name(values.device)}."
+    )
 
 
 def progress_of(done: int, total: int) -> str:
@@ -221,7 +235,11 @@ def in_words(points: Sequence[Measurement], until: int) -> str:
     far = ""
     if until == FAR:  # of the first few points alone a law says nothing about a million
         costs = [f"{duration(law.at(FAR))} %s (∝ n<sup>{law.exponent:.2f}</sup>)" for law in laws]
-        far = f" By their laws {FAR:,} tokens would take {costs[0] % 'exactly'} and {costs[1] % 'over landmarks'}."
+        measured = max(point.n for point in points if point.seconds and not point.extrapolated)
+        far = (
+            f" By their laws, of up to {measured:,} tokens, {FAR:,} tokens would take {costs[0] % 'exactly'} and "
+            f"{costs[1] % 'over landmarks'}."
+        )
     return f'<p class="verdict">{escape(meeting(points))}{far}</p>'
 
 

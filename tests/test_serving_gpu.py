@@ -35,12 +35,13 @@ class FakeSpaces:
         @functools.wraps(task)
         def call(*args):
             self.seconds.append(duration(*args))
+            args = pickle.loads(pickle.dumps(args))
             return self.pass_on(lambda: task(*args))
 
         @functools.wraps(task)
         def steps(*args):
             self.seconds.append(duration(*args))
-            running, end = task(*args), object()
+            running, end = task(*pickle.loads(pickle.dumps(args))), object()
             while (value := self.pass_on(lambda: next(running, end), end)) is not end:
                 yield value
 
@@ -107,6 +108,15 @@ def test_no_request_asks_for_more_than_two_minutes():
 
 def test_a_light_handler_asks_for_no_gpu(lent, edge):
     assert protect(count, edge, "count", heavy=False)("abc") == (3, 77)
+    assert lent.tasks == []
+
+
+def test_a_handler_of_a_click_stays_where_the_click_came_from(lent, edge):
+    def clicked(text: str, event: gr.EventData) -> str:
+        return f"{text} {event.index}"
+
+    event = gr.EventData(None, {"index": 3})
+    assert asyncio.run(protect(clicked, edge, "clicked")("a", event)) == "a 3"
     assert lent.tasks == []
 
 

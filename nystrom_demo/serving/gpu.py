@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import gradio as gr
+
 # Before any call of CUDA: on ZeroGPU it stands in for the driver until a GPU is lent.
 with contextlib.suppress(ImportError):
     import spaces  # noqa: F401
@@ -22,12 +24,19 @@ def is_lent(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def on_gpu(fn: Callable) -> Callable:
-    """`fn` run in a process that has ZeroGPU's GPU, for `gpu_seconds` of its arguments; elsewhere `fn` itself."""
+    """`fn` run in a process that has ZeroGPU's GPU, for `gpu_seconds` of its arguments; elsewhere `fn` itself.
+
+    So is one that takes a `gr.EventData`, which cannot go to another process: where one clicked asks for no GPU.
+    """
     spaces = sys.modules.get("spaces")
-    if spaces is None:
+    if spaces is None or any(inspect.isclass(kind) and issubclass(kind, gr.EventData) for kind in _annotations(fn)):
         return fn
     sweep = inspect.isgeneratorfunction(fn)
     return spaces.GPU(duration=lambda *args, **kwargs: gpu_seconds([*args, *kwargs.values()], sweep=sweep))(fn)
+
+
+def _annotations(fn: Callable) -> list[Any]:
+    return list(getattr(fn, "__annotations__", {}).values())
 
 
 def gpu_seconds(values: list[Any], *, sweep: bool) -> int:

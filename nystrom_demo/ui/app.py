@@ -126,9 +126,7 @@ def _refresh_on_change(stamp: gr.Textbox, refresh: Refresh) -> None:
         show_progress_on=refresh.busy,
         api_visibility="private",
     )
-    outdated = list(refresh.own)
     if refresh.then:
         fn, inputs, outputs = refresh.then
-        outdated.append(refreshed.then(fn, inputs, outputs, **EACH))  # even while the one before is being cancelled
-    if outdated:
-        stamp.change(None, cancels=outdated, api_visibility="private")  # what they show would be out of date
+        later = refreshed.then(fn, inputs, outputs, **EACH)  # even while the one before is being cancelled
+        stamp.change(None, cancels=[later], api_visibility="private")  # what it shows would be out of date

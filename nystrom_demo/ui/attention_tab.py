@@ -97,8 +97,7 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
     heads = mosaic("attention-mosaic")
     viewer = head_viewer("attention-viewer")
     code = code_section("attention-code")
-    chosen = heads.choose(None, None, [layer, head], js=chosen_head("attention-mosaic"), **EACH)
-    drawn = chosen.then(
+    heads.choose(None, None, [layer, head], js=chosen_head("attention-mosaic"), **EACH).then(
         takes_bench(functools.partial(show_head, reader)),
         [*bench.inputs, layer, head],
         [viewer, code],
@@ -109,7 +108,6 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
         [*bench.inputs, layer, head],
         [layer, head, viewer, code, heads],
         (takes_bench(functools.partial(show_mosaic, reader)), [*bench.inputs, layer, head], [heads]),
-        own=(drawn,),
     )
 
 

@@ -110,8 +110,6 @@ class Refresh(NamedTuple):
     inputs begins with `bench.inputs`. The app calls fn when the tab opens and when the bench changes while it is open.
     then: an event chained after it, for what may come later than the first answer: (fn, inputs, outputs).
     busy: the output that shows that fn is at work; all of them unless told.
-    own: the tab's own events that write the same outputs. They are cancelled when the bench changes, since fn then
-    answers for them too, and an older answer must not come last.
     """
 
     fn: Callable
@@ -119,7 +117,6 @@ class Refresh(NamedTuple):
     outputs: Sequence[gr.components.Component]
     then: tuple[Callable, Sequence[gr.components.Component], Sequence[gr.components.Component]] | None = None
     busy: gr.components.Component | None = None
-    own: tuple[gr.events.Dependency, ...] = ()
 
 
 def takes_bench(fn: Callable) -> Callable:

@@ -91,12 +91,11 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
         takes_bench(functools.partial(show, reader)), own, [bench.layer, bench.head, heads, lead], then, lead
     )
     chosen = heads.choose(None, None, [bench.layer, bench.head], js=chosen_head("error-mosaic"), **EACH)
-    drawn = chosen.then(refresh.fn, refresh.inputs, refresh.outputs, **LAST)
-    measured = drawn.then(*then, **LAST)
+    chosen.then(refresh.fn, refresh.inputs, refresh.outputs, **LAST).then(*then, **LAST)
     measure.input(
         takes_bench(functools.partial(show_measure, checkpoints)), [*own, known], [*slots[0], *slots[1]], **LAST
     )
-    return refresh._replace(own=(drawn, measured))
+    return refresh
 
 
 def _build_slots() -> list[Slot]:

@@ -97,7 +97,8 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
         **LAST,
         **AT_ONCE,
     )
-    return refresh._replace(own=_wire_own(refresh, inputs, board, checkpoints, bench))
+    _wire_own(refresh, inputs, board, checkpoints, bench)
+    return refresh
 
 
 def _build_inputs(example: Example) -> tuple[Inputs, list[gr.Column]]:
@@ -119,10 +120,8 @@ def _build_inputs(example: Example) -> tuple[Inputs, list[gr.Column]]:
         return Inputs(masks, question, choices_question, options, with_passage), [asking, choosing]
 
 
-def _wire_own(
-    refresh: Refresh, inputs: Inputs, board: gr.HTML, checkpoints: Library, bench: Bench
-) -> tuple[gr.events.Dependency, ...]:
-    """The events of the tab's own inputs: each asks again. Returns what asks and what measures."""
+def _wire_own(refresh: Refresh, inputs: Inputs, board: gr.HTML, checkpoints: Library, bench: Bench) -> None:
+    """The events of the tab's own inputs: each asks again."""
 
     def clicked(
         text: str, task: str, source: str, device: str, masks: Masks, event: gr.EventData
@@ -140,11 +139,9 @@ def _wire_own(
         inputs.options.blur,
         inputs.with_passage.input,
     ]
-    asked = [
-        event(refresh.fn, refresh.inputs, refresh.outputs, **LAST)
-        for event in (toggled.then, functools.partial(gr.on, triggers))
-    ]
-    return (*asked, *(event.then(*refresh.then, **LAST) for event in asked))
+    for event in (toggled.then, functools.partial(gr.on, triggers)):
+        asked = event(refresh.fn, refresh.inputs, refresh.outputs, **LAST)
+        asked.then(*refresh.then, **LAST)
 
 
 def pick_head(examples: dict[str, Example], task: str, text: str) -> tuple[str, str, str]:

@@ -151,13 +151,13 @@ def _record(encoder, input_ids, attention_mask, token_type_ids, position_ids, la
 
 @contextmanager
 def _under_nystrom(encoder: PreTrainedModel) -> Iterator[None]:
-    """Runs an encoder under the attention that keeps its inputs. One that is loaded so, as served ones are, is left
-    as it is; of others one at a time is switched."""
-    before = encoder.config._attn_implementation
-    if before == "nystrom":
-        yield
-        return
+    """Runs an encoder under the attention that keeps its inputs, one encoder at a time. What is loaded so, as served
+    ones are, is left as it is; another is switched for as long."""
     with _switching:
+        before = encoder.config._attn_implementation
+        if before == "nystrom":
+            yield
+            return
         register_attention()
         encoder.set_attn_implementation("nystrom")
         try:

@@ -218,10 +218,15 @@ def read_both(
     """The head's results under exact attention and under `settings`, those of a short text on a CPU at once."""
     short = checkpoint.device.type == "cpu" and sum(map(len, reader.windows)) <= SHORT_TOKENS
     at_once = 2 if short and settings != EXACT else 1
-    for chosen in (EXACT, settings):
-        admit_answer(checkpoint.model.config, reader, chosen, BATCH_TOKENS, at_once=at_once)
+    admit_both(checkpoint, reader, settings, at_once=at_once)
     exact, landmark = (functools.partial(read_once, checkpoint, inputs, reader, chosen) for chosen in (EXACT, settings))
     return HALVES.both(exact, landmark) if at_once == 2 else (exact(), landmark())
+
+
+def admit_both(checkpoint: Checkpoint, reader: Reader, settings: AttentionSettings, *, at_once: int = 1) -> None:
+    """Admit the answers under exact attention and under `settings`, so many of them at once."""
+    for chosen in (EXACT, settings):
+        admit_answer(checkpoint.model.config, reader, chosen, BATCH_TOKENS, at_once=at_once)
 
 
 def read_once(checkpoint: Checkpoint, inputs: tuple[Any, ...], reader: Reader, settings: AttentionSettings) -> Any:
@@ -254,8 +259,7 @@ def measure(checkpoints: Library, values: BenchValues, known: Sweep, *asked: Any
     inputs = head_inputs(checkpoint, values, asked)
     reader = prepare(checkpoint, *inputs)
     values = with_whole_windows(checkpoint, values, reader)
-    for settings in (EXACT, values.settings()):  # a page asks for an answer first, but not every caller is a page
-        admit_answer(checkpoint.model.config, reader, settings, BATCH_TOKENS)
+    admit_both(checkpoint, reader, values.settings())  # a page asks for an answer first, but not every caller is one
     latency = compare_latency(checkpoint, reader, values.settings())
     yield describe_latency(latency, checkpoint, reader), *SKIPPED, gr.skip()
     key = sweep_key(values, inputs)

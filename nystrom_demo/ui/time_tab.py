@@ -125,7 +125,7 @@ def introduce(values: BenchValues, head_dim: int) -> tuple[Any, ...]:
     m, head_dim = landmarks_to_time(values), check_integer("head dimension", head_dim, 8, 256)
     lead = (
         f'<p class="prose-line">The same attention at growing n, on {escape(device_name(values.device))}: exact, and '
-        f"over {m:,} landmark{'s' if m > 1 else ''}, as set on the bench. A way that would exceed the seconds a point "
+        f"over {counted(m, 'landmark', 'landmarks')}, as set on the bench. A way that would exceed the seconds a point "
         "stops there, and its law goes on dotted.</p>"
     )
     costs = count_costs(COUNTED_LENGTHS, m, head_dim=head_dim, pinv_iterations=values.pinv_iterations)

@@ -6,6 +6,7 @@ import pandas as pd
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.figures.style import as_csv
+from nystrom_demo.figures.words import counted
 from nystrom_demo.tasks.reading import Reader
 from nystrom_demo.ui.bench import BenchValues
 from nystrom_demo.ui.heads import answers, choices, entities, labels, masked
@@ -33,7 +34,7 @@ def landmark_title(values: BenchValues, reader: Reader) -> str:
     longest = max(map(len, reader.windows))
     if not values.num_landmarks or values.num_landmarks >= longest:
         return f"m = n = {longest:,}: exact as well"
-    return f"{values.num_landmarks:,} landmark{'s' if values.num_landmarks > 1 else ''}"
+    return counted(values.num_landmarks, "landmark", "landmarks")
 
 
 def _compare(checkpoint: Checkpoint, values: BenchValues, asked: Asked, exact: Any, landmark: Any) -> Pair:

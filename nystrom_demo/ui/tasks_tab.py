@@ -244,10 +244,14 @@ def measure_what_is_shown(
     checkpoints: Library, values: BenchValues, known: Sweep, *asked: Any
 ) -> Iterator[tuple[Any, ...]]:
     """`measure`, and nothing where there is no answer to measure: `show_or_say` has said why."""
+    steps = measure(checkpoints, values, known, *asked)
     try:
-        yield from measure(checkpoints, values, known, *asked)
+        first = next(steps)
     except ValueError:
         yield "", *emptied(), Sweep("", [])
+        return
+    yield first
+    yield from steps
 
 
 def measure(checkpoints: Library, values: BenchValues, known: Sweep, *asked: Any) -> Iterator[tuple[Any, ...]]:

@@ -1,6 +1,7 @@
 """Answers that were given before: no model runs again, whatever else is asked is computed, and bounds hold."""
 
 import threading
+from contextvars import ContextVar
 
 import pytest
 import torch
@@ -17,13 +18,20 @@ TEXT = "mary walked by the river and saw the old house"
 TASKS = ("masked-lm", "sequence-classification", "token-classification", "question-answering", "multiple-choice")
 
 
+ASKED_HERE = ContextVar("asked_here", default=False)  # a server of another test, and its watch, have other contexts
+
+
 @pytest.fixture
 def passes(tiny_checkpoints):
-    """One entry a text that the models' embeddings take."""
+    """One entry a text of this test that the models' embeddings take."""
     seen = []
+    asked_here = ASKED_HERE.set(True)
     embeddings = {checkpoint.model.base_model.embeddings for checkpoint in tiny_checkpoints.values()}
-    hooks = [each.register_forward_pre_hook(lambda *_: seen.append(1)) for each in embeddings]
+    hooks = [
+        each.register_forward_pre_hook(lambda *_: seen.append(1) if ASKED_HERE.get() else None) for each in embeddings
+    ]
     yield seen
+    ASKED_HERE.reset(asked_here)
     for hook in hooks:
         hook.remove()
 

@@ -71,6 +71,13 @@ def test_ordinary_text_of_any_script_is_taken_as_it_is(text):
     assert check_text("text", text, 50) == text
 
 
+@pytest.mark.parametrize("parting", ["\f", "\v", "\x1c", "\x1d", "\x1e", "\x1f", "\x85"])
+def test_a_control_that_parts_words_comes_back_as_a_blank(parting):
+    assert check_text("text", f"one page{parting}the next\n", 50) == "one page the next\n"
+    with pytest.raises(Refusal, match="text must not be empty"):
+        check_text("text", parting, 50)
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [

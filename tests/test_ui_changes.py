@@ -93,6 +93,12 @@ def test_a_text_is_counted_and_m_brought_within_it(tiny_checkpoints):
     assert after.notice["visible"] is False
 
 
+def test_the_page_gets_the_text_with_blanks_for_the_controls_that_part_words(tiny_checkpoints):
+    after = settle_on(tiny_checkpoints, text="the cat\fsat on the mat")
+    assert after.text == after.settled == TEXT and after.size.num_tokens == 8
+    assert settle_on(tiny_checkpoints).text == gr.skip()
+
+
 @pytest.mark.parametrize("task", TASK_LABELS)
 def test_another_task_brings_its_own_example_in_the_same_step(task, tiny_checkpoints):
     other = next(each for each in TASK_LABELS if each != task)

@@ -14,6 +14,8 @@ SHOWN_CHARS = 200
 MAX_FLOAT = sys.float_info.max
 COMBINING_RUN = 30  # Unicode's stream-safe limit (UAX 15): no word needs more, and sorting them is O(n²)
 BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # reorder what a reader sees
+# Control characters that part words, as the page ends in text from a PDF: tokenizers drop them and join the words.
+AS_BLANKS = dict.fromkeys(map(ord, "\v\f\x1c\x1d\x1e\x1f\x85"), " ")
 
 Item = TypeVar("Item")
 
@@ -77,9 +79,10 @@ def check_list(
 def check_text(name: str, value: Any, max_chars: int, *, empty: bool = False) -> str:
     """`value` as a text of at most `max_chars` characters that every step after this one can take.
 
-    Refused: what is no text, longer than the limit as it is or in its decomposed form (which tokenizers make), empty
-    unless `empty`; lone surrogates (no UTF-8 for them), control characters, bidirectional embeddings and overrides
-    (which make a reader see other text than the model), and more than 30 combining marks in a row.
+    Each control character that parts words, such as a form feed, comes back as a blank. Refused: what is no text,
+    longer than the limit as it is or in its decomposed form (which tokenizers make), empty unless `empty`; lone
+    surrogates (no UTF-8 for them), other control characters, bidirectional embeddings and overrides (which make a
+    reader see other text than the model), and more than 30 combining marks in a row.
     """
     if not isinstance(value, str):
         raise Refusal(f"{name} must be a text, got {shown(value)}.")
@@ -89,6 +92,7 @@ def check_text(name: str, value: Any, max_chars: int, *, empty: bool = False) ->
         raise Refusal(f"{name} must not be empty, got {shown(value)}.")
     if value.isascii() and value.isprintable():
         return value
+    value = value.translate(AS_BLANKS)
     _check_characters(name, value)
     grown = len(unicodedata.normalize("NFKD", value))
     if grown > max_chars:

@@ -70,7 +70,7 @@ def settle(library: Library, examples: dict[str, Example], *args: Any) -> tuple[
     new = TextSize(count_tokens(checkpoint, text), checkpoint.max_tokens)
     m = landmarks_for(values.num_landmarks, size, new)
     example, notice = example_of(text, examples), new_head_notice(checkpoint)
-    text_update = gr.skip() if text == values.text else text
+    text_update = gr.skip() if text == args[0] else text  # as it was typed, of which the check makes blanks
     return (
         text_update,
         text_update,

@@ -241,7 +241,7 @@ def _read_cell(text: str) -> tuple[int, int]:
 
 
 def _read_text(text: str) -> str:
-    check_text("text", text, min(LINK_TEXT, current_limits().text_chars))
+    text = check_text("text", text, min(LINK_TEXT, current_limits().text_chars))
     if len(quote(text)) > LINK_TEXT:
         raise Refusal(f"text must take at most {LINK_TEXT:,} characters, got {len(quote(text)):,}.")
     return text

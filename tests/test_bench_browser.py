@@ -119,6 +119,21 @@ def choose(page, name: str, typed: str) -> None:
     expect(field).to_have_attribute("aria-expanded", "false")
 
 
+@pytest.mark.parametrize("box", ["landmarks", "pinv-iterations"])
+def test_a_number_is_typed_anew_from_an_emptied_box_without_a_word(served, box):
+    page = served.open()
+    page.get_by_role("tab", name="Tasks", exact=True).click()
+    shown(page, "tasks", "| 16 | 6 |")
+    calls_at_rest(served, page)
+    field = page.locator(f"#bench-{box} input[type=number]")
+    field.fill("")
+    assert calls_at_rest(served, page) == []
+    field.fill("9")
+    shown(page, "tasks", "| 9 | 6 |" if box == "landmarks" else "| 16 | 9 |")
+    assert calls_at_rest(served, page) == ["tasks"]
+    assert page.locator(".toast-body, .error").count() == 0 and page.watch.errors == []
+
+
 def test_a_change_refreshes_the_open_tab_once_and_no_other(served):
     page = served.open()
     assert calls_at_rest(served, page) == []  # the opening tab is built with what it shows

@@ -13,14 +13,21 @@ from typing import Any
 
 import gradio as gr
 
+from nystrom_demo.attention import PINV_ITERATIONS
 from nystrom_demo.checkpoints import BUNDLED, Checkpoint, CheckpointError, Library
 from nystrom_demo.serving.validation import check_choice
-from nystrom_demo.ui.bench import Bench, BenchValues, suit_head
+from nystrom_demo.ui.bench import DEFAULT_LANDMARKS, Bench, BenchValues, suit_head
 from nystrom_demo.ui.events import AT_ONCE, LAST
 from nystrom_demo.ui.examples import Example, example_of
 from nystrom_demo.ui.readout import TextSize, checkpoint_line, count_tokens, describe, new_head_notice
 
 VALUES = len(fields(BenchValues))
+# A box that is emptied on the way to another number counts as what it held: m, and steps of the pseudo-inverse.
+HELD = f"""(...values) => {{
+  const held = (window.benchHeld ??= {{ 2: {DEFAULT_LANDMARKS}, 3: {PINV_ITERATIONS} }});
+  for (const place in held) values[place] = held[place] = values[place] ?? held[place];
+  return values;
+}}"""
 
 
 def wire_changes(
@@ -55,7 +62,7 @@ def wire_changes(
     )
     settled.success(*stamping, **LAST, **AT_ONCE)  # with the tab that is open by then
     others = (bench.num_landmarks, bench.pinv_iterations, bench.inv_coeff_init_option, open_tab)
-    gr.on([each.change for each in others], *stamping, **LAST, **AT_ONCE)
+    gr.on([each.change for each in others], *stamping, js=HELD, **LAST, **AT_ONCE)
 
 
 def settle(library: Library, examples: dict[str, Example], *args: Any) -> tuple[Any, ...]:

@@ -273,15 +273,28 @@ def test_a_full_queue_is_a_503_for_each_client_in_its_part_and_for_all_in_the_wh
         server.close()
 
 
-def test_too_many_open_streams_are_refused():
-    server = Server(streams=2)
+def test_too_many_open_streams_of_one_client_and_of_all_are_refused():
+    server = Server(streams=3, streams_per_client=2, proxy_hops=1)
+    first, second = {"x-forwarded-for": "1.1.1.1"}, {"x-forwarded-for": "2.2.2.2"}
+
+    def open_stream(name, headers):
+        return server.http.stream("GET", f"{API}/heartbeat/{name}", headers=headers)
+
     try:
-        with (
-            server.http.stream("GET", f"{API}/heartbeat/one"),
-            server.http.stream("GET", f"{API}/heartbeat/two"),
-        ):
-            assert server.http.get(f"{API}/heartbeat/three").status_code == 503
-        wait_until(lambda: server.http.get("/health").status_code == 200)
+        with open_stream("one", first), open_stream("two", first):
+            refused = server.http.get(f"{API}/heartbeat/three", headers=first)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "3")
+            assert refused.json()["detail"].startswith("Your address has 2 open event streams; close pages")
+            with open_stream("three", second) as taken:
+                assert taken.status_code == 200
+                refused = server.http.get(f"{API}/heartbeat/four", headers=second)
+                assert refused.json()["detail"].startswith("The server has too many open pages")
+
+        def one_is_taken():
+            with open_stream("five", first) as taken:
+                return taken.status_code == 200
+
+        wait_until(one_is_taken)  # what has ended counts no more
     finally:
         server.close()
 

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -35,7 +37,7 @@ class Guard:
         self.app, self.demo, self.settings, self.readiness = app, demo, settings, readiness
         self.headers = security_headers(settings)
         self.routes = ROUTES + (MCP_ROUTES if settings.mcp else ())
-        self.streams = 0
+        self.streams: Counter[str] = Counter()  # open ones, by client
         self.ended = EndedStreams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,6 +75,25 @@ class Guard:
             raise Denied(503, f"This page has {limit} requests waiting; wait for their answers.")
         forget_unread(self.demo._queue, session, UNREAD_QUEUES * settings.queue)
 
+    def find_stream(self, client: str) -> None:
+        """Refuse an event stream when as many are open as there may be, in all or of this client."""
+        if self.streams.total() >= self.settings.streams:
+            raise Denied(503, "The server has too many open pages; try again in a minute.")
+        limit = self.settings.streams_per_client
+        if self.streams[client] >= limit:
+            raise Denied(503, f"Your address has {limit} open event streams; close pages that you do not need.")
+
+    @contextmanager
+    def counted_stream(self, client: str) -> Iterator[None]:
+        """One more of this client's streams while the context lasts."""
+        self.streams[client] += 1
+        try:
+            yield
+        finally:
+            self.streams[client] -= 1
+            if not self.streams[client]:
+                del self.streams[client]
+
     def _client_of_event(self, event: Any) -> str:
         request = event.request
         return client_of(request.headers, getattr(request.client, "host", None), self.settings.proxy_hops)
@@ -92,13 +113,12 @@ class _Exchange:
         self.body = b""
 
     async def serve(self) -> None:
-        began, streaming = time.monotonic(), False
+        began = time.monotonic()
         try:
             if not await self._own_route():
                 receive = await self._checked()
-                streaming = self.kind == "stream"
-                self.guard.streams += streaming
-                await self.guard.app(self.scope, receive, self._send)
+                with self.guard.counted_stream(self.client) if self.kind == "stream" else nullcontext():
+                    await self.guard.app(self.scope, receive, self._send)
         except Denied as denied:
             await self._answer(denied.status, _told(denied.message))
         except Refusal as refusal:
@@ -108,7 +128,6 @@ class _Exchange:
             log("failure", route=self.kind, trace=trace_of(error))
             await self._fail()
         finally:
-            self.guard.streams -= streaming
             if (self.status or 0) >= 400:  # what was let through has its line from its handler
                 ms = round((time.monotonic() - began) * 1e3, 1)
                 log("http", route=self.kind, status=self.status, client=client_tag(self.client), ms=ms)
@@ -126,8 +145,8 @@ class _Exchange:
         """The stream to hand on, once route, origin, size and content have passed."""
         self.guard.refuse_foreigners(self.headers)
         self.kind, name = find_route(self.scope, self.guard.routes)
-        if self.kind == "stream" and self.guard.streams >= self.guard.settings.streams:
-            raise Denied(503, "The server has too many open pages; try again in a minute.")
+        if self.kind == "stream":
+            self.guard.find_stream(self.client)
         if name is not None and name not in self.guard.public_names():
             raise Denied(404, "There is no such endpoint.")
         if self.scope["path"] == API + "/queue/data":

@@ -28,7 +28,8 @@ class Settings:
     text_chars, text_tokens: the longest text, in characters and in word pieces.
     body_kb: the largest request body.
     sessions: open pages whose last values are kept.
-    streams: open event streams; more are refused with 503.
+    streams, streams_per_client: open event streams, of which a page has one or two, in all and of one address; more are
+    refused with 503.
     proxy_hops: proxies in front that append to X-Forwarded-For; the client is that many entries from its right end.
     origins: further origins whose pages may call the server, comma-separated, as `https://example.org`.
     frame_ancestors: pages that may show the app in a frame; none by default, those of Spaces on a Space.
@@ -52,6 +53,7 @@ class Settings:
     body_kb: int = 512
     sessions: int = 200
     streams: int = 1_000
+    streams_per_client: int = 400
     proxy_hops: int = 0
     origins: tuple[str, ...] = ()
     frame_ancestors: tuple[str, ...] = ()
@@ -155,6 +157,7 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "body_kb": _number(int, 1, 1_048_576),
     "sessions": _number(int, 1, 1_000_000),
     "streams": _number(int, 1, 1_000_000),
+    "streams_per_client": _number(int, 1, 1_000_000),
     "proxy_hops": _number(int, 0, 16),
     "origins": _names,
     "frame_ancestors": _names,

@@ -8,7 +8,9 @@ import pytest
 from gradio.state_holder import SessionState
 from small_app import build_app
 
-from nystrom_demo.serving.pages import PageState, forget_unread
+from nystrom_demo.serving import pages
+from nystrom_demo.serving.pages import Pages, PageState, check_known, forget_unread
+from nystrom_demo.serving.validation import Refusal
 
 
 def queue_of(*pages, busy=()):
@@ -55,3 +57,15 @@ def test_what_a_handler_changed_is_of_its_own_page_only(demo):
     ours, theirs = PageState(demo), PageState(demo)
     ours[text._id] = changed = gr.Textbox("changed")
     assert ours[text._id] is changed and theirs[text._id] is text
+
+
+def test_only_so_many_names_of_forgotten_pages_are_kept(demo, monkeypatch):
+    monkeypatch.setattr(pages, "FORGOTTEN", 3)
+    kept = Pages()
+    kept.set_blocks(SimpleNamespace(default_config=demo.default_config, blocks=(), state_session_capacity=2))
+    for session in "abcdaefg":
+        assert kept[session] is kept.session_data[session]
+    assert list(kept.session_data) == ["f", "g"] and list(kept.forgotten) == ["d", "a", "e"]
+    check_known(kept, "f")
+    with pytest.raises(Refusal, match=r"the last 2 pages, and this one is no longer among them; copy your text"):
+        check_known(kept, "e")

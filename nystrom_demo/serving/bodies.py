@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from nystrom_demo.serving.pages import check_known
 from nystrom_demo.serving.validation import Refusal, check_choice, check_number, check_switch, check_text, shown
 
 MAX_DEPTH = 32
@@ -63,6 +64,7 @@ def check_call(demo: gr.Blocks, value: Any, text_chars: int, *, api_name: str | 
     session = body.get("session_hash")
     if session is not None or api_name is None:
         _token(body, "session_hash")
+        check_known(demo.state_holder, session)
     for name in ("oauth_token", "batched", "event_id"):
         if body.get(name):
             raise Refusal(f"{name} is not taken here, got {shown(body[name])}.")

@@ -1,5 +1,6 @@
 """What the server keeps of an open page: its last values and the answers that it has not read, each within a bound."""
 
+from collections import OrderedDict
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,9 @@ from gradio import Blocks
 from gradio.queueing import Queue
 from gradio.state_holder import SessionState, StateHolder
 
+from nystrom_demo.serving.validation import Refusal
+
+FORGOTTEN = 10_000  # names of pages whose state is gone, so that they can be told
 UNREAD_QUEUES = 5  # an answer is kept until so many whole queues of later requests have come
 
 
@@ -29,7 +33,26 @@ class PageState(SessionState):
 
 
 class Pages(StateHolder):
-    """The states of the pages used last; how many is `state_session_capacity` of the gr.Blocks."""
+    """The states of the pages used last; how many is `state_session_capacity` of the gr.Blocks.
+
+    A page whose state is gone has other ranges and counts than it shows, so its requests are refused.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forgotten: OrderedDict[str, None] = OrderedDict()  # the last one at the end
+
+    def update(self, session_id: str) -> None:
+        """Mark the page as used, and forget the one unused longest where there are too many."""
+        with self.lock:
+            if session_id in self.session_data:
+                self.session_data.move_to_end(session_id)
+            if len(self.session_data) > self.capacity:
+                oldest, _ = self.session_data.popitem(last=False)
+                self.time_last_used.pop(oldest, None)
+                self.forgotten[oldest] = None
+            if len(self.forgotten) > FORGOTTEN:
+                self.forgotten.popitem(last=False)
 
     def __getitem__(self, session_id: str) -> SessionState:
         if session_id not in self.session_data:
@@ -41,6 +64,15 @@ def use_pages(demo: Blocks) -> None:
     """Let the launched `demo` keep its pages' states in `Pages`."""
     demo.app.state_holder = Pages()
     demo.app.state_holder.set_blocks(demo)
+
+
+def check_known(pages: StateHolder, session: str | None) -> None:
+    """Refuse the request of a page whose state is gone."""
+    if isinstance(pages, Pages) and session in pages.forgotten:
+        raise Refusal(
+            f"The server keeps the settings of the last {pages.capacity:,} pages, and this one is no longer among "
+            "them; copy your text and reload the page."
+        )
 
 
 def forget_unread(queue: Queue, session: str | None, keep: int) -> None:

@@ -27,7 +27,7 @@ class Settings:
     memory_gb: what all workers' requests may take together; 0 for what the machine has free, less a reserve.
     text_chars, text_tokens: the longest text, in characters and in word pieces.
     body_kb: the largest request body.
-    sessions: open pages whose last values are kept.
+    sessions: pages whose last values are kept; one that is no longer among them is told to reload.
     streams, streams_per_client: open event streams, of which a page has one or two, in all and of one address; more are
     refused with 503.
     proxy_hops: proxies in front that append to X-Forwarded-For; the client is that many entries from its right end.
@@ -51,7 +51,7 @@ class Settings:
     text_chars: int = 50_000
     text_tokens: int = 16_384
     body_kb: int = 512
-    sessions: int = 200
+    sessions: int = 1_000
     streams: int = 1_000
     streams_per_client: int = 400
     proxy_hops: int = 0

@@ -13,6 +13,7 @@ import torch
 
 from nystrom_demo.analysis import LayerInputs, attention_maps, collect_layers, head_errors, head_factors
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.ui import error_tab
 from nystrom_demo.ui.attention_tab import TextReader, read_text, show_head, show_mosaic, show_tab
 from nystrom_demo.ui.bench import BenchValues, head_within
 from nystrom_demo.ui.viewer import ShownToken, head_payload, shown_tokens
@@ -199,6 +200,22 @@ def test_a_text_that_is_too_long_is_refused_where_the_maps_would_stand(reader, t
     assert show_mosaic(reader, bench(text), 0, 0) is None
     with pytest.raises(ValueError, match="The maps show a text whole"):
         read_text(tiny_checkpoints["masked-lm"], text)
+
+
+def test_a_librarys_error_is_not_shown_but_goes_on_to_the_log(tiny_checkpoints, monkeypatch):
+    def fail(*_):
+        raise ValueError("a library's words")
+
+    reader = TextReader(tiny_checkpoints)
+    monkeypatch.setattr(reader, "read", fail)
+    with pytest.raises(ValueError, match="a library's words"):
+        show_tab(reader, bench(), 0, 0)
+    with pytest.raises(ValueError, match="a library's words"):
+        error_tab.show(reader, bench(), 0, 0, "frobenius")
+    with pytest.raises(ValueError, match="a library's words"):
+        show_mosaic(reader, bench(), 0, 0)
+    with pytest.raises(ValueError, match="a library's words"):
+        next(error_tab.measure_head(reader, tiny_checkpoints, bench(), 0, 0, "frobenius"))
 
 
 def test_an_empty_text_is_its_two_special_tokens(reader):

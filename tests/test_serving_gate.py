@@ -160,6 +160,28 @@ def test_a_sweep_whose_reader_left_stops_within_one_step():
     assert closed.wait(PATIENCE) and len(steps) == 2
 
 
+def test_a_sweep_that_is_slow_to_close_does_not_hold_up_the_event_loop():
+    go_on, closed = threading.Event(), threading.Event()
+
+    def sweep():
+        try:
+            yield 0
+            yield 1
+        finally:
+            go_on.wait(PATIENCE)
+            closed.set()
+
+    async def read_one():
+        stream = protect(sweep, Edge(Gate(1)), "sweep")()
+        await anext(stream)
+        await stream.aclose()
+        assert not closed.is_set()
+        go_on.set()
+
+    asyncio.run(read_one())
+    assert closed.wait(PATIENCE)
+
+
 def test_a_sweep_that_is_cancelled_in_a_step_is_closed_by_its_worker():
     started, go_on, closed, gate = threading.Event(), threading.Event(), threading.Event(), Gate(1)
 

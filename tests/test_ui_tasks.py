@@ -84,6 +84,16 @@ def test_a_refusal_takes_the_place_of_the_answer_and_nothing_is_measured(tiny_ch
         assert (nothing[0], nothing[-1]) == ("", NOTHING)
 
 
+def test_a_librarys_error_is_not_shown_but_goes_on_to_the_log(tiny_checkpoints, monkeypatch):
+    def fail(*_):
+        raise ValueError("a library's words")
+
+    monkeypatch.setattr(tasks_tab, "show", fail)
+    values = BenchValues(TEXT, "sequence-classification", 3, 6, False, "cpu")
+    with pytest.raises(ValueError, match="a library's words"):
+        tasks_tab.show_or_say(tiny_checkpoints, load_examples(), values, NOTHING, *asked())
+
+
 @pytest.mark.parametrize("task", ["question-answering", "multiple-choice"])
 def test_as_many_landmarks_as_the_text_has_tokens_are_exact_with_a_question_too(tiny_checkpoints, task):
     m = count_tokens(tiny_checkpoints[task], TEXT)

@@ -17,7 +17,7 @@ from nystrom_demo.serving.gate import Gate
 from nystrom_demo.serving.gpu import on_gpu
 from nystrom_demo.serving.limits import Limits, under_limits
 from nystrom_demo.serving.log import client_tag, log, trace_of
-from nystrom_demo.serving.validation import Refusal
+from nystrom_demo.serving.validation import is_ours
 
 MESSAGE_CHARS = 600
 END = object()
@@ -72,7 +72,7 @@ def sentence(error: BaseException, request_id: str) -> str:
     """What the visitor is told. Our own ValueErrors are written for that; of others only the log knows more."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "The server has not enough memory for this request; a shorter text takes less."
-    if isinstance(error, ValueError) and _raised_by_us(error):
+    if is_ours(error):
         return str(error)[:MESSAGE_CHARS]
     return f"The server failed on this request; its log has it as {request_id}."
 
@@ -94,21 +94,12 @@ def told(error: BaseException, name: str, request_id: str) -> gr.Error:
         error.print_exception = False
         return error
     message = sentence(error, request_id)
-    if isinstance(error, ValueError) and _raised_by_us(error):
+    if is_ours(error):
         return gr.Error(message, print_exception=False)
     log("failure", id=request_id, handler=name, trace=trace_of(error))
     failure = Failure(message, print_exception=False)
     failure.id = request_id
     return failure
-
-
-def _raised_by_us(error: BaseException) -> bool:
-    if isinstance(error, Refusal):
-        return True
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return last is not None and str(last.tb_frame.f_globals.get("__name__", "")).startswith("nystrom_demo.")
 
 
 class _Record:
@@ -215,8 +206,8 @@ def _stream(fn: Callable, gate: Gate, begin: Callable[[], _Record]) -> Callable:
                 yield value
         finally:
             # A step may still run although its reader has left; the worker closes the sweep when that step ends.
-            if job is None or job.done():
-                steps.close()
+            if job is None or job.done():  # not on this loop: on ZeroGPU closing waits for another process
+                asyncio.get_running_loop().run_in_executor(None, steps.close)
             else:
                 job.add_done_callback(lambda _: steps.close())
             record.write()

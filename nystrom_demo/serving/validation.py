@@ -24,6 +24,24 @@ class Refusal(ValueError):
     """A request that is refused; its message is one sentence that may be shown to whoever sent it."""
 
 
+def is_ours(error: BaseException) -> bool:
+    """Whether it is a refusal of ours, whose sentence was written for a visitor; a library's ValueError was not."""
+    if isinstance(error, Refusal):
+        return True
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    ours = last is not None and str(last.tb_frame.f_globals.get("__name__", "")).startswith("nystrom_demo.")
+    return isinstance(error, ValueError) and ours
+
+
+def sentence_of(error: ValueError) -> str:
+    """The sentence of a refusal of ours. What a library raised goes on to where it is logged."""
+    if not is_ours(error):
+        raise error
+    return str(error)
+
+
 def shown(value: Any) -> str:
     """`value` as a sentence may show it: printable, and at most 200 characters whatever came."""
     short = reprlib.Repr()

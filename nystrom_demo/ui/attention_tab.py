@@ -14,6 +14,7 @@ from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.serving.admission import admit_maps, admit_reading
 from nystrom_demo.serving.remembering import ANSWERS, about
+from nystrom_demo.serving.validation import sentence_of
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, takes_bench
 from nystrom_demo.ui.events import EACH, LAST
@@ -117,7 +118,7 @@ def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> 
         asked = about(values.checkpoint(reader.checkpoints).model, "maps", values, layer, head)
         return ANSWERS.recall(asked, lambda: _compute_tab(reader, values, layer, head))
     except ValueError as error:
-        return gr.skip(), gr.skip(), {"message": str(error)}, "", None
+        return gr.skip(), gr.skip(), {"message": sentence_of(error)}, "", None
 
 
 def _compute_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
@@ -140,7 +141,8 @@ def show_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) 
     try:
         asked = about(values.checkpoint(reader.checkpoints).model, "mosaic", values, layer, head)
         return ANSWERS.recall(asked, lambda: _compute_mosaic(reader, values, layer, head))
-    except ValueError:  # the viewer says why
+    except ValueError as error:
+        sentence_of(error)  # which the viewer says
         return None
 
 

@@ -29,7 +29,7 @@ from nystrom_demo.figures.words import percent
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.serving.admission import admit_spectrum
 from nystrom_demo.serving.remembering import ANSWERS, about
-from nystrom_demo.serving.validation import check_choice
+from nystrom_demo.serving.validation import check_choice, sentence_of
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.snippets import errors as snippets
 from nystrom_demo.ui import long_texts
@@ -117,7 +117,7 @@ def show(reader: TextReader, values: BenchValues, layer: int, head: int, measure
         asked = about(values.checkpoint(reader.checkpoints).model, "heads", values, layer, head)
         return ANSWERS.recall(asked, lambda: _place_heads(reader, values, layer, head))
     except ValueError as error:  # a text too long to be shown whole; its sentence says so
-        return gr.skip(), gr.skip(), None, message(str(error))
+        return gr.skip(), gr.skip(), None, message(sentence_of(error))
 
 
 def _place_heads(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
@@ -136,7 +136,8 @@ def measure_head(
     pieces = ANSWERS.replay(asked, lambda: _read_and_draw(reader, checkpoint, values, layer, head, measure))
     try:
         next(pieces)
-    except ValueError:  # `show` has said why
+    except ValueError as error:
+        sentence_of(error)  # which `show` has said
         gone = emptied()
         yield Shown(None, "", gr.skip(), Known(), gone, gone, gone, gone, gone).flat()
         return

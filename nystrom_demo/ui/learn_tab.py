@@ -11,7 +11,7 @@ from nystrom_demo.lessons import PICTURES, Case, Controls, Lesson, load_lessons,
 from nystrom_demo.lessons.pictures.answers import readers
 from nystrom_demo.serving.admission import admit, admit_answer, timed_call_bytes
 from nystrom_demo.serving.estimates import layers_bytes, maps_bytes
-from nystrom_demo.serving.validation import check_integer, check_number, check_switch
+from nystrom_demo.serving.validation import check_integer, check_number, check_switch, sentence_of
 from nystrom_demo.tasks.reading import BATCH_TOKENS
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, heads_of, takes_bench
 from nystrom_demo.ui.changes import fingerprint
@@ -140,7 +140,7 @@ def show_step(checkpoints: Library, values: BenchValues, index: int, *controls: 
         admit_step(lesson, case)
         scene = PICTURES[lesson.name](case)
     except ValueError as error:
-        return text_payload(index, None), picture_payload(index, None, str(error)), "", *visible
+        return text_payload(index, None), picture_payload(index, None, sentence_of(error)), "", *visible
     return text_payload(index, scene), picture_payload(index, scene), snippets.for_lesson(lesson, case), *visible
 
 

@@ -20,6 +20,7 @@ from nystrom_demo.figures.words import counted
 from nystrom_demo.serving.admission import admit_answer
 from nystrom_demo.serving.halves import HALVES
 from nystrom_demo.serving.remembering import ANSWERS, about
+from nystrom_demo.serving.validation import sentence_of
 from nystrom_demo.snippets.tasks import for_answer_curve, for_answers
 from nystrom_demo.tasks import SweepPoint, prepare, sweep_landmarks
 from nystrom_demo.tasks.latency import Latency, compare_latency
@@ -174,7 +175,7 @@ def show_or_say(
     try:
         return show(checkpoints, examples, values, known, *asked)
     except ValueError as error:
-        return gr.skip(), gr.skip(), message(str(error)), "", "", *emptied()
+        return gr.skip(), gr.skip(), message(sentence_of(error)), "", "", *emptied()
 
 
 def show(
@@ -243,11 +244,12 @@ def sweep_key(values: BenchValues, inputs: tuple[Any, ...]) -> str:
 def measure_what_is_shown(
     checkpoints: Library, values: BenchValues, known: Sweep, *asked: Any
 ) -> Iterator[tuple[Any, ...]]:
-    """`measure`, and nothing where there is no answer to measure: `show_or_say` has said why."""
+    """`measure`, and nothing where there is no answer to measure."""
     steps = measure(checkpoints, values, known, *asked)
     try:
         first = next(steps)
-    except ValueError:
+    except ValueError as error:
+        sentence_of(error)  # which `show_or_say` has said
         yield "", *emptied(), Sweep("", [])
         return
     yield first

@@ -64,7 +64,6 @@ def check_call(demo: gr.Blocks, value: Any, text_chars: int, *, api_name: str | 
     session = body.get("session_hash")
     if session is not None or api_name is None:
         _token(body, "session_hash")
-        check_known(demo.state_holder, session)
     for name in ("oauth_token", "batched", "event_id"):
         if body.get(name):
             raise Refusal(f"{name} is not taken here, got {shown(body[name])}.")
@@ -80,6 +79,8 @@ def check_call(demo: gr.Blocks, value: Any, text_chars: int, *, api_name: str | 
             raise Refusal(f"fn_index must be that of one of the page's handlers, got {index}.")
         if fn.collects_event_data and not isinstance(body.get("event_data"), dict):
             raise Refusal(f"event_data must be a JSON object, got {shown(body.get('event_data'))}.")
+        if fn.api_visibility != "public":  # an endpoint goes by what it is sent alone
+            check_known(demo.state_holder, session)
         inputs = fn.inputs
     else:
         fn = next(f for f in demo.fns.values() if f.api_name == api_name)

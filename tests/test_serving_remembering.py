@@ -51,8 +51,7 @@ def tasks(checkpoints, values: BenchValues):
 
 def attention(checkpoints, values: BenchValues, head: int = 1):
     reader = TextReader(checkpoints)  # which knows no text
-    mosaic = attention_tab.show_mosaic(reader, values, 0, head)  # first: the tab shows it where it is known
-    return mosaic, attention_tab.show_tab(reader, values, 0, head)
+    return attention_tab.show_tab(reader, values, 0, head), attention_tab.show_mosaic(reader, values, 0, head)
 
 
 def error(checkpoints, values: BenchValues, head: int = 1):
@@ -97,7 +96,7 @@ def test_another_m_asks_for_the_landmark_pass_alone(tiny_checkpoints, passes):
 
 
 def test_what_is_refused_is_not_kept(tiny_checkpoints):
-    nothing, (*_, viewer, _code, _mosaic) = attention(tiny_checkpoints, bench("great " * 5000))
+    (*_, viewer, _code, _mosaic), nothing = attention(tiny_checkpoints, bench("great " * 5000))
     assert "The maps show a text whole" in viewer["message"] and nothing is None
     error(tiny_checkpoints, bench("great " * 5000))
     with pytest.raises(ZeroDivisionError):

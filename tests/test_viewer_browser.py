@@ -231,24 +231,6 @@ def test_the_mosaic_s_head_is_chosen_by_arrow_keys_and_enter(fresh):
     assert fresh.part("title") == "Layer 1, head 1"
 
 
-def test_of_heads_and_m_chosen_in_a_row_the_last_ones_are_shown(fresh):
-    page = fresh.page
-    field = page.locator("#bench-landmarks input[type=number]")
-    page.locator("#attention-mosaic [data-head='1,0']").click()
-    field.fill("4")
-    page.locator("#attention-mosaic [data-head='0,2']").click()
-    field.fill("6")
-    page.locator("#attention-mosaic [data-head='1,2']").click()
-    title, lead = (page.locator(f"{VIEWER} [data-part={name}]") for name in ("title", "lead"))
-    for _ in range(2):  # the second time after all that could still come
-        expect(title).to_have_text("Layer 2, head 3")
-        expect(lead).to_contain_text("6 landmarks for")
-        expect(page.locator("#attention-mosaic .cell[aria-pressed=true]")).to_have_attribute("data-head", "1,2")
-        expect(page.locator("#attention-layer input")).to_have_value("1")
-        expect(page.locator("#attention-head input")).to_have_value("2")
-        page.wait_for_timeout(1_000)
-
-
 def test_options_regroup_the_tokens_without_asking_the_server(fresh, text):
     page, n = fresh.page, text.num_tokens
     asked = len(fresh.requests)

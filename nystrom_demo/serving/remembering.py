@@ -29,11 +29,6 @@ class Remembering:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def known(self, key: Hashable) -> Any | None:
-        """A copy of what was computed under this key, None where nothing is kept."""
-        found = self._find(key)
-        return None if found is None else pickle.loads(found)
-
     def recall(self, key: Hashable, compute: Callable[[], T]) -> T:
         """compute(), or a copy of what it gave when it was last asked for under this key."""
         found = self._find(key)

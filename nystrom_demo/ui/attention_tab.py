@@ -4,13 +4,10 @@ import functools
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import gradio as gr
-import pandas as pd
 import torch
-from transformers import PreTrainedModel
 
 from nystrom_demo.analysis import LayerInputs, collect_layers, head_errors
 from nystrom_demo.analysis.layers import landmarks_of
@@ -19,8 +16,8 @@ from nystrom_demo.serving.admission import admit_maps, admit_reading
 from nystrom_demo.serving.remembering import ANSWERS, about
 from nystrom_demo.serving.validation import sentence_of
 from nystrom_demo.snippets import HeadView
-from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, moved, takes_bench
-from nystrom_demo.ui.events import EACH
+from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, takes_bench
+from nystrom_demo.ui.events import EACH, LAST
 from nystrom_demo.ui.takeaway import code_section
 from nystrom_demo.ui.viewer import (
     ShownToken,
@@ -94,25 +91,6 @@ def read_text(checkpoint: Checkpoint, text: str) -> ReadText:
     return ReadText(collect_layers(checkpoint.model, input_ids), shown_tokens(checkpoint.tokenizer, text, encoding))
 
 
-class Viewed(NamedTuple):
-    """One head as the tab shows it: its place, the model's (layers, heads), the viewer's value, the code for it."""
-
-    layer: int
-    head: int
-    shape: tuple[int, int]
-    viewer: dict[str, Any]
-    code: str
-
-
-class AllErrors(NamedTuple):
-    """The errors of every head on a text, the model's (layers, heads), tokens and landmarks."""
-
-    table: pd.DataFrame
-    shape: tuple[int, int]
-    num_tokens: int
-    num_landmarks: int
-
-
 def build(bench: Bench, checkpoints: Library) -> Refresh:
     """The mosaic of all heads and the viewer of the chosen one."""
     reader = TextReader(checkpoints)
@@ -120,60 +98,57 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
     heads = mosaic("attention-mosaic")
     viewer = head_viewer("attention-viewer")
     code = code_section("attention-code")
-    # Another head is a change of the bench, so that one event alone draws and an older head never comes last.
-    heads.choose(None, None, [layer, head], js=chosen_head("attention-mosaic"), **EACH)
+    heads.choose(None, None, [layer, head], js=chosen_head("attention-mosaic"), **EACH).then(
+        takes_bench(functools.partial(show_head, reader)),
+        [*bench.inputs, layer, head],
+        [viewer, code],
+        **LAST | {"show_progress": "minimal"},
+    )
     return Refresh(
         takes_bench(functools.partial(show_tab, reader)),
         [*bench.inputs, layer, head],
         [layer, head, viewer, code, heads],
         (takes_bench(functools.partial(show_mosaic, reader)), [*bench.inputs, layer, head], [heads]),
-        viewer,
     )
 
 
 def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
-    """(layer, head, viewer, code, mosaic): the chosen head at once; the mosaic still to be computed, unless known.
-
-    Layer and head are sent only where the model lacks what was asked for: by then another may be chosen.
-    """
+    """(layer, head, viewer, code, mosaic): the chosen head at once, the mosaic still to be computed."""
     try:
-        model = values.checkpoint(reader.checkpoints).model
-        asked = about(model, "maps", values, layer, head)
-        viewed = ANSWERS.recall(asked, lambda: _view_head(reader, values, layer, head))
+        asked = about(values.checkpoint(reader.checkpoints).model, "maps", values, layer, head)
+        return ANSWERS.recall(asked, lambda: _compute_tab(reader, values, layer, head))
     except ValueError as error:
         return gr.skip(), gr.skip(), {"message": sentence_of(error)}, "", None
-    known = ANSWERS.known(_asked_errors(model, values))
-    table, chosen = known.table if known else None, (viewed.layer, viewed.head)
-    heads = mosaic_payload(table, viewed.shape, chosen, viewed.viewer["n"], viewed.viewer["m"])
-    return *moved((layer, head), chosen), viewed.viewer, viewed.code, heads
 
 
-def _view_head(reader: TextReader, values: BenchValues, layer: int, head: int) -> Viewed:
+def _compute_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
     text = reader.read(values)
     layer, head = head_within(text.shape, layer, head)
     admit_maps(text.num_tokens, landmarks_of(values.settings(), text.num_tokens))
     viewer = head_payload(text.layers[layer], head, values.settings(), text.tokens)
     view = HeadView(values.checkpoint(reader.checkpoints), values.text, layer, head, values.settings())
-    return Viewed(layer, head, text.shape, viewer, code_for_head(view, viewer["strongest"]))
+    code = code_for_head(view, viewer["strongest"])
+    return layer, head, viewer, code, mosaic_payload(None, text.shape, (layer, head), text.num_tokens, viewer["m"])
+
+
+def show_head(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[dict[str, Any], str]:
+    """The viewer's value, and the code, for another head of the same text."""
+    return show_tab(reader, values, layer, head)[2:4]
 
 
 def show_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any] | None:
     """The mosaic's value: the errors of all layers and heads."""
     try:
-        asked = _asked_errors(values.checkpoint(reader.checkpoints).model, values)
-        errors = ANSWERS.recall(asked, lambda: _read_errors(reader, values))
-        chosen = head_within(errors.shape, layer, head)
+        asked = about(values.checkpoint(reader.checkpoints).model, "mosaic", values, layer, head)
+        return ANSWERS.recall(asked, lambda: _compute_mosaic(reader, values, layer, head))
     except ValueError as error:
         sentence_of(error)  # which the viewer says
         return None
-    return mosaic_payload(errors.table, errors.shape, chosen, errors.num_tokens, errors.num_landmarks)
 
 
-def _asked_errors(model: PreTrainedModel, values: BenchValues) -> Hashable:
-    return about(model, "errors of all heads", values.text, values.settings())
-
-
-def _read_errors(reader: TextReader, values: BenchValues) -> AllErrors:
+def _compute_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any]:
     text, settings = reader.read(values), values.settings()
+    chosen = head_within(text.shape, layer, head)
+    errors = head_errors(text.layers, settings, spectral=False)
     m = landmarks_of(settings, text.num_tokens)
-    return AllErrors(head_errors(text.layers, settings, spectral=False), text.shape, text.num_tokens, m)
+    return mosaic_payload(errors, text.shape, chosen, text.num_tokens, m)

@@ -266,11 +266,6 @@ def heads_of(checkpoint: Checkpoint) -> tuple[int, int]:
     return config.num_hidden_layers, config.num_attention_heads
 
 
-def moved(asked: Sequence[int], shown: Sequence[int]) -> tuple[Any, ...]:
-    """Layer and head as a handler sends them to the bench: each where it is not the one asked for."""
-    return tuple(gr.skip() if new == old else new for old, new in zip(asked, shown, strict=True))
-
-
 def head_within(shape: tuple[int, int], layer: int, head: int) -> tuple[int, int]:
     """Layer and head, both from 0, brought within (layers, heads), for a choice that was made on a larger model."""
     chosen = zip(("layer", "head"), (layer, head), shape, strict=True)

@@ -61,7 +61,7 @@ def wire_changes(
         [bench.readout, *stamps.values()],
     )
     settled.success(*stamping, **LAST, **AT_ONCE)  # with the tab that is open by then
-    others = (*bench[2:5], bench.layer, bench.head, open_tab)  # m, the pseudo-inverse's steps and first estimate
+    others = (bench.num_landmarks, bench.pinv_iterations, bench.inv_coeff_init_option, open_tab)
     gr.on([each.change for each in others], *stamping, js=HELD, **LAST, **AT_ONCE)
 
 

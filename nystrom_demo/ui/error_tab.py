@@ -34,7 +34,7 @@ from nystrom_demo.snippets import HeadView
 from nystrom_demo.snippets import errors as snippets
 from nystrom_demo.ui import long_texts
 from nystrom_demo.ui.attention_tab import ReadText, TextReader
-from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, moved, takes_bench
+from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, takes_bench
 from nystrom_demo.ui.events import EACH, LAST
 from nystrom_demo.ui.heads.markup import message
 from nystrom_demo.ui.takeaway import SKIPPED, Slot, code_section, emptied, figure_slot, filled
@@ -90,7 +90,8 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
     refresh = Refresh(
         takes_bench(functools.partial(show, reader)), own, [bench.layer, bench.head, heads, lead], then, lead
     )
-    heads.choose(None, None, [bench.layer, bench.head], js=chosen_head("error-mosaic"), **EACH)
+    chosen = heads.choose(None, None, [bench.layer, bench.head], js=chosen_head("error-mosaic"), **EACH)
+    chosen.then(refresh.fn, refresh.inputs, refresh.outputs, **LAST).then(*then, **LAST)
     measure.input(
         takes_bench(functools.partial(show_measure, checkpoints)), [*own, known], [*slots[0], *slots[1]], **LAST
     )
@@ -111,14 +112,10 @@ def _build_slots() -> list[Slot]:
 
 
 def show(reader: TextReader, values: BenchValues, layer: int, head: int, measure: str) -> tuple[Any, ...]:
-    """(layer, head, mosaic, lead): the mosaic still to be computed, or why there is none.
-
-    Layer and head are sent only where the model lacks what was asked for.
-    """
+    """(layer, head, mosaic, lead): the mosaic still to be computed, or why there is none."""
     try:
         asked = about(values.checkpoint(reader.checkpoints).model, "heads", values, layer, head)
-        *chosen, heads, lead = ANSWERS.recall(asked, lambda: _place_heads(reader, values, layer, head))
-        return *moved((layer, head), chosen), heads, lead
+        return ANSWERS.recall(asked, lambda: _place_heads(reader, values, layer, head))
     except ValueError as error:  # a text too long to be shown whole; its sentence says so
         return gr.skip(), gr.skip(), None, message(sentence_of(error))
 

@@ -14,7 +14,7 @@ from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.serving.admission import admit_maps, admit_reading
 from nystrom_demo.serving.remembering import ANSWERS, about
-from nystrom_demo.serving.validation import sentence_of
+from nystrom_demo.serving.validation import is_ours, sentence_of
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.ui.bench import Bench, BenchValues, Refresh, head_within, takes_bench
 from nystrom_demo.ui.events import EACH, LAST
@@ -142,8 +142,9 @@ def show_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) 
         asked = about(values.checkpoint(reader.checkpoints).model, "mosaic", values, layer, head)
         return ANSWERS.recall(asked, lambda: _compute_mosaic(reader, values, layer, head))
     except ValueError as error:
-        sentence_of(error)  # which the viewer says
-        return None
+        if not is_ours(error):
+            raise
+        return None  # the viewer says why
 
 
 def _compute_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any]:

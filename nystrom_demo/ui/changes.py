@@ -22,7 +22,8 @@ from nystrom_demo.ui.examples import Example, example_of
 from nystrom_demo.ui.readout import TextSize, checkpoint_line, count_tokens, describe, new_head_notice
 
 VALUES = len(fields(BenchValues))
-# A box that is emptied on the way to another number counts as what it held: m, and steps of the pseudo-inverse.
+# A box that is emptied on the way to another number counts as what it held: m and the pseudo-inverse's steps, by their
+# places in `BenchValues`.
 HELD = f"""(...values) => {{
   const held = (window.benchHeld ??= {{ 2: {DEFAULT_LANDMARKS}, 3: {PINV_ITERATIONS} }});
   for (const place in held) values[place] = held[place] = values[place] ?? held[place];

@@ -29,7 +29,7 @@ from nystrom_demo.figures.words import percent
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.serving.admission import admit_spectrum
 from nystrom_demo.serving.remembering import ANSWERS, about
-from nystrom_demo.serving.validation import check_choice, sentence_of
+from nystrom_demo.serving.validation import check_choice, is_ours, sentence_of
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.snippets import errors as snippets
 from nystrom_demo.ui import long_texts
@@ -137,7 +137,9 @@ def measure_head(
     try:
         next(pieces)
     except ValueError as error:
-        sentence_of(error)  # which `show` has said
+        if not is_ours(error):
+            raise
+        # `show` has said why.
         gone = emptied()
         yield Shown(None, "", gr.skip(), Known(), gone, gone, gone, gone, gone).flat()
         return

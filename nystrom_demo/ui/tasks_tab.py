@@ -20,7 +20,7 @@ from nystrom_demo.figures.words import counted
 from nystrom_demo.serving.admission import admit_answer
 from nystrom_demo.serving.halves import HALVES
 from nystrom_demo.serving.remembering import ANSWERS, about
-from nystrom_demo.serving.validation import sentence_of
+from nystrom_demo.serving.validation import is_ours, sentence_of
 from nystrom_demo.snippets.tasks import for_answer_curve, for_answers
 from nystrom_demo.tasks import SweepPoint, prepare, sweep_landmarks
 from nystrom_demo.tasks.latency import Latency, compare_latency
@@ -249,7 +249,9 @@ def measure_what_is_shown(
     try:
         first = next(steps)
     except ValueError as error:
-        sentence_of(error)  # which `show_or_say` has said
+        if not is_ours(error):
+            raise
+        # `show_or_say` has said why.
         yield "", *emptied(), Sweep("", [])
         return
     yield first

@@ -91,3 +91,23 @@ def test_training_takes_bfloat16_on_the_gpu(trained):
     options = ("--work", trained / "work", "--data", trained / "data", "--out", "gpu", "--max-steps", 4, "--bf16")
     run(trained, "train", *options, "--no-progress", "--threads", 1)
     assert (trained / "work/gpu/checkpoint-4").is_dir()
+
+
+def test_figures_measured_on_the_gpu_are_the_cpus(trained):
+    from training_runs import run
+
+    from nystrom_demo.training.evaluate import read_rows
+
+    options = ("--data", trained / "data", "--landmarks", "4,exact", "--threads", 1)
+    for name, device in (("cpu", ("--cpu",)), ("gpu", ())):
+        run(trained, "evaluate", trained / "work/first", *options, "--json", trained / f"{name}.json", *device)
+    on_cpu, on_gpu = (read_rows(trained / f"{name}.json") for name in ("cpu", "gpu"))
+    assert [(row.data, row.measure) for row in on_gpu] == [(row.data, row.measure) for row in on_cpu]
+    assert sum(gpu.values == cpu.values for gpu, cpu in zip(on_gpu, on_cpu, strict=True)) >= len(on_cpu) - 1  # a tie
+
+
+def test_training_on_the_gpu_plans_no_kernel_for_each_shape():
+    from nystrom_demo.training.train import attention_kernels
+
+    with attention_kernels(torch.zeros(1, 8, dtype=torch.long, device=GPU)):
+        assert not torch.backends.cuda.cudnn_sdp_enabled()

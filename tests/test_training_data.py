@@ -57,6 +57,9 @@ def test_readers_give_back_what_the_files_hold(data):
     assert list(zip(sentence.tokens, sentence.tags, strict=True)) == SENTENCES[1]
     assert readers.read_questions(data / "squad_v1.1_partial/train.jsonl.gz")[0]["question"] == "Where did Mary go?"
     assert readers.read_paragraphs(data / "mlm_wiki/train.txt.gz") == [PARAGRAPH] * 6
+    assert readers.read_paragraphs(data / "ner_uner_ewt/train.conll.gz")[1] == " ".join(
+        word for word, _ in SENTENCES[1]
+    )
     assert readers.read_statements(data / "comve_explanation/train.jsonl.gz")[2] == "Where is London? in england"
     assert readers.read_statements(data / "squad_v1.1_partial/train.jsonl.gz") == [PARAGRAPH]
 
@@ -285,11 +288,13 @@ def test_the_packages_recipes_train_on_training_files_only(path):
 
 
 def test_a_recipe_that_goes_on_from_another_has_its_settings_but_for_its_own(tmp_path):
-    for name, text in (("recipe", f'afterwards = "It was averaged."{RECIPE}'), ("answers", ANSWERS_RECIPE)):
+    own = 'afterwards = "It was averaged."\nhardware = "an abacus"'
+    for name, text in (("recipe", f"{own}{RECIPE}"), ("answers", ANSWERS_RECIPE)):
         (tmp_path / f"{name}.toml").write_text(text)
     base, recipe = (read_recipe(tmp_path / f"{name}.toml") for name in ("recipe", "answers"))
     assert (recipe.goes_on_from, base.goes_on_from) == ("recipe", "")
     assert (recipe.afterwards, base.afterwards) == ("", "It was averaged.")
+    assert (recipe.hardware, base.hardware) == ("CPU cores", "an abacus")
     assert recipe.tasks == ("question-answering",) and recipe.dropout == 0.1 and base.dropout == 0
     assert recipe.optimiser == replace(base.optimiser, frozen=("embeddings.word_embeddings",))
     assert (recipe.landmarks, recipe.seed, recipe.model) == (base.landmarks, base.seed, base.model)

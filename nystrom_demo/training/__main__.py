@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--only", default="", help="tasks, with commas; all by default")
     evaluate.add_argument("--json", type=Path, help="write the figures here")
     evaluate.add_argument("--threads", type=int, default=2)
+    evaluate.add_argument("--cpu", action="store_true", help="leave a GPU alone")
 
     average = _verb(verbs, "average", _average, "write the mean of several runs' weights", work=False)
     average.add_argument("out", type=Path, help="folder for the mean")
@@ -124,7 +125,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     folder = _models_folder(arguments.folder)
     landmarks = [EXACT_LANDMARKS if m == "exact" else int(m) for m in arguments.landmarks.split(",")]
     only = [task for task in arguments.only.split(",") if task]
-    rows = evaluate(folder, arguments.data, read_recipe(arguments.recipe), landmarks, arguments.limit, only)
+    device = "cuda" if torch.cuda.is_available() and not arguments.cpu else "cpu"
+    rows = evaluate(folder, arguments.data, read_recipe(arguments.recipe), landmarks, arguments.limit, only, device)
     if arguments.json:
         write_rows(rows, arguments.json)
 

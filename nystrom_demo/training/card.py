@@ -112,7 +112,7 @@ The weights are given under Apache-2.0. The terms of the data are as listed abov
 """
 
 
-RUN = """{heads}, {tokens:.1f} M tokens by `{recipe}.toml` on CPU cores: AdamW ({encoder_rate:g} for the encoder,
+RUN = """{heads}, {tokens:.1f} M tokens by `{recipe}.toml` on {hardware}: AdamW ({encoder_rate:g} for the encoder,
 {head_rate:g} for the heads, {convolution_rate:g} for the convolution), level after {warmup} steps of warm-up, then
 falling to zero.{exact} The number of landmarks was drawn for each batch, exact in {exact_share:.0%}, else from
 {landmarks}.{distil}{dropout}{hidden}{frozen}{afterwards}"""
@@ -178,6 +178,7 @@ def _training(run: Trained, begins: bool) -> str:
         heads=heads if begins else f"From there {heads} alone",
         recipe=run.name,
         tokens=run.million_tokens,
+        hardware=recipe.hardware,
         encoder_rate=rates.encoder_rate,
         head_rate=rates.head_rate,
         convolution_rate=rates.convolution_rate,

@@ -37,9 +37,13 @@ def evaluate(
     landmarks: Sequence[int] = LANDMARKS,
     limit: int | None = None,
     only: Sequence[str] = (),
+    device: str = "cpu",
 ) -> list[Row]:
     """Measure the models in `folder`, printing each row as it is known. `only` names tasks; none for all there are."""
     models, tokenizer = load_models(folder, recipe)
+    for model in models.values():
+        model.to(device)
+        model.base_model.to(device)  # which a head does not own where several share it
     if unknown := sorted(set(only) - set(models)):
         raise ValueError(f"{folder} has no head for {', '.join(unknown)}, only {', '.join(models)}.")
     bench = Bench(models, tokenizer, data, tuple(landmarks), limit)

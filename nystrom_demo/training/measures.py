@@ -117,7 +117,7 @@ def everyday_sentences(bench: Bench) -> Figures:
     tokenizer, model = bench.tokenizer, bench.models["masked-lm"]
     right = dict.fromkeys(map(label, bench.landmarks), 0)
     for row in rows:
-        inputs = tokenizer(row["text"], return_tensors="pt")
+        inputs = tokenizer(row["text"], return_tensors="pt").to(model.device)
         place = inputs["input_ids"][0].tolist().index(tokenizer.mask_token_id)
         for m in bench.landmarks:
             with torch.inference_mode():
@@ -161,7 +161,8 @@ def predict(bench: Bench, task: str, examples: Sequence[Example], num_landmarks:
     for members in _by_length(examples):
         part = [examples[i] for i in members]
         batch = collate(task, part, num_landmarks, vocabulary=vocabulary, rng=np.random.default_rng(0))
-        inputs = {name: batch["inputs"][name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+        names = ("input_ids", "attention_mask", "token_type_ids")
+        inputs = {name: batch["inputs"][name].to(model.device) for name in names}
         with torch.inference_mode():
             output = model(**inputs, attention_settings=settings)
         for row, i in enumerate(members):
@@ -171,9 +172,9 @@ def predict(bench: Bench, task: str, examples: Sequence[Example], num_landmarks:
 
 def _row_logits(task: str, output, row: int, length: int) -> np.ndarray:
     if task == "question-answering":
-        return torch.stack([output.start_logits[row, :length], output.end_logits[row, :length]]).numpy()
+        return torch.stack([output.start_logits[row, :length], output.end_logits[row, :length]]).numpy(force=True)
     logits = output.logits[row]
-    return (logits[:length] if task == "token-classification" else logits).numpy()
+    return (logits[:length] if task == "token-classification" else logits).numpy(force=True)
 
 
 def _accuracy(bench: Bench, task: str, examples: Sequence[Example]) -> Figures:
@@ -240,17 +241,19 @@ def _mask_ranks(bench: Bench, part: Sequence[Example], m: int, vocabulary: Vocab
     model = bench.models["masked-lm"]
     ids, mask, _ = pad([example.sequences[0] for example in part], [example.length for example in part])
     shown, labels = mask_words(ids, vocabulary, np.random.default_rng(ids[0]), as_mask=1.0, as_random=0.0)
-    inputs = {"input_ids": shown.astype(np.int64), "attention_mask": mask.astype(np.int64)}
+    hidden = labels != IGNORED
+    shown, mask, true = (
+        torch.from_numpy(array.astype(np.int64)).to(model.device) for array in (shown, mask, labels[hidden])
+    )
     with torch.inference_mode():
         hidden_states = model.nystromformer(
-            **{name: torch.from_numpy(array) for name, array in inputs.items()},
+            input_ids=shown,
+            attention_mask=mask,
             attention_settings=AttentionSettings("nystrom", m),
             return_dict=True,
         ).last_hidden_state
-        hidden = torch.from_numpy(labels != IGNORED)
-        logits = model.cls(hidden_states[hidden])  # (hidden words, vocab_size)
-        true = logits.gather(1, torch.from_numpy(labels.astype(np.int64))[hidden][:, None])
-        return (logits > true).sum(1).numpy()
+        logits = model.cls(hidden_states[torch.from_numpy(hidden)])  # (hidden words, vocab_size)
+        return (logits > logits.gather(1, true[:, None])).sum(1).numpy(force=True)
 
 
 def _by_length(examples: Sequence[Example]) -> list[np.ndarray]:

@@ -49,9 +49,11 @@ def read_questions(path: Path) -> list[dict]:
 
 
 def read_paragraphs(path: Path) -> list[str]:
-    """Paragraphs of a text file, or the texts of a labelled one."""
+    """Paragraphs of a text file, the texts of a labelled one, or a tagged one's sentences, tokens a blank apart."""
     if path.name.endswith(".tsv.gz"):
         return [row.text for row in read_labelled(path)]
+    if path.name.endswith(".conll.gz"):
+        return [" ".join(sentence.tokens) for sentence in read_tagged(path)]
     return [line for line in _lines(path) if line]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 RECIPES = Path(__file__).with_name("recipes")
 COMMON = RECIPES / "common.toml"
+CPU = "CPU cores"
 TASKS = ("masked-lm", "sequence-classification", "token-classification", "question-answering", "multiple-choice")
 
 
@@ -82,11 +83,13 @@ class Recipe:
 
     masked: part of words hidden in the masked-word task. dropout: part of the hidden states' values that a training
     step hides. stages: the trained tokens after which each of a source's shares holds, from 0 up. goes_on_from: the
-    recipe whose run this one's begins with, empty for the converted base. afterwards: how the weights came about where
-    the run alone does not say it, such as a mean or a choice among runs, in sentences for the card.
+    recipe whose run this one's begins with, empty for the converted base. hardware: what it ran on, for the card.
+    afterwards: how the weights came about where the run alone does not say it, such as a mean or a choice among runs,
+    in sentences for the card.
     """
 
     goes_on_from: str
+    hardware: str
     afterwards: str
     seed: int
     masked: float
@@ -128,6 +131,7 @@ def read_recipe(path: Path = COMMON) -> Recipe:
     landmarks = table["landmarks"] | {"weights": _integer_keys(table["landmarks"]["weights"])}
     return Recipe(
         goes_on_from=table.get("goes_on_from", ""),
+        hardware=table.get("hardware", CPU),
         afterwards=table.get("afterwards", ""),
         seed=table["seed"],
         masked=table["masked"],
@@ -148,7 +152,7 @@ def _read_table(path: Path) -> dict:
         return table
     base = _read_table(Path(path).with_name(f"{name}.toml"))
     settings = {name: base[name] | value for name, value in table.items() if isinstance(value, dict)}
-    return base | {"afterwards": ""} | table | settings
+    return base | {"hardware": CPU, "afterwards": ""} | table | settings
 
 
 def _source(row: dict) -> Source:

@@ -158,6 +158,7 @@ def training_arguments(recipe: Recipe, run: Run) -> TrainingArguments:
         save_steps=run.save_steps,
         save_total_limit=2,
         logging_steps=run.log_steps,
+        logging_nan_inf_filter=False,  # it would look at each step's loss, for which a GPU has to wait
         disable_tqdm=not run.progress,
         use_cpu=run.cpu,
         bf16=run.bf16,
@@ -209,14 +210,14 @@ class PlanTrainer(Trainer):
             output = model(**inputs)
         name = inputs["task"] + ("" if inputs["num_landmarks"] == EXACT_LANDMARKS else "/m")
         self._losses.setdefault(name, []).append(output["loss"].detach())
-        self._tokens += int(inputs["inputs"]["attention_mask"].sum())
+        self._tokens = self._tokens + inputs["inputs"]["attention_mask"].sum()  # read at a log: a look stalls a GPU
         return (output["loss"], output) if return_outputs else output["loss"]
 
     def log(self, logs: dict[str, float], *args, **kwargs) -> None:
         """Adds `tokens_per_second` (real ones, of this process) and each task's mean loss; `/m` is under landmarks."""
         if "loss" in logs:
             now = time.monotonic()
-            logs["tokens_per_second"] = round(self._tokens / (now - self._since))
+            logs["tokens_per_second"] = round(int(self._tokens) / (now - self._since))
             logs |= {task: round(torch.stack(ls).mean().item(), 4) for task, ls in sorted(self._losses.items())}
             self._losses, self._tokens, self._since = {}, 0, now
         super().log(logs, *args, **kwargs)
@@ -231,12 +232,16 @@ class PlanTrainer(Trainer):
 
 
 def attention_kernels(input_ids: torch.Tensor) -> AbstractContextManager:
-    """The choice of kernels for one batch's attention: on a CPU the backward pass of torch's fused one is slow.
+    """The choice of kernels for one batch's attention.
 
-    Up to 512 tokens a plain product and softmax take three quarters of its time or less; at 1,024 they take longer.
+    On a CPU the backward pass of torch's fused kernel is slow: up to 512 tokens a plain product and softmax take three
+    quarters of its time or less; at 1,024 they take longer. On a GPU cuDNN's kernel makes a plan for each new shape,
+    and the shapes of batches hardly repeat.
     """
     if input_ids.device.type == "cpu" and input_ids.shape[-1] <= 512:
         return sdpa_kernel(SDPBackend.MATH)
+    if input_ids.device.type == "cuda":
+        return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
     return nullcontext()
 
 

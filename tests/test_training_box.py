@@ -304,17 +304,21 @@ def test_a_part_of_what_another_run_changed_is_added_to_the_encoder_alone(traine
 def test_cards_hold_the_figures_the_data_and_their_terms(trained):
     box = trained / "box"
     rows = read_rows(trained / "figures.json")
-    run(trained, "card", box, "common=1.5", "answers=4.5", "--json", trained / "figures.json")
+    run(trained, "card", box, "common=1.5", "words=4.5", "--json", trained / "figures.json")
     text = (box / "question-answering/README.md").read_text()
     f1 = next(row for row in rows if row.measure == "F1" and row.task == "question-answering")
     assert f"| F1 | {f1.values['4']:.1f} | {f1.values['exact']:.1f} |" in text
     assert "| m = 4 | exact |" in text and "first 5 examples" in text
-    assert "All five heads at once on one encoder, 1.5 M tokens by `common.toml`" in text
-    assert "From there question-answering alone, 4.5 M tokens by `answers.toml`" in text
-    assert "CC BY-SA 4.0" in text and "unstated" in text
+    assert "All five heads at once on one encoder, 1.5 M tokens by `common.toml` on CPU cores" in text
+    assert "CC BY-SA 4.0" in text and "unstated" in text and "From there" not in text
     words = (box / "masked-lm/README.md").read_text()
-    assert "1.5 M tokens" in words and "From there" not in words
+    assert "1.5 M tokens" in words and "From there masked-lm alone, 4.5 M tokens by `words.toml`" in words
     assert load_bundled("cpu", box=box)["question-answering"].name == "question-answering"
+
+
+def test_a_card_says_what_a_run_ran_on(trained):
+    recipe = replace(read_recipe(trained / "recipe.toml"), hardware="an abacus")
+    assert "by `tiny.toml` on an abacus: AdamW" in card("masked-lm", [], [Trained("tiny", recipe, 1)])
 
 
 def test_a_card_says_what_part_of_its_words_a_task_did_not_see(trained):

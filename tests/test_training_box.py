@@ -49,8 +49,9 @@ def test_evaluation_gives_each_measure_at_each_number_of_landmarks(trained, caps
 
 
 def test_predictions_are_the_models_own_at_the_number_of_landmarks(trained):
-    models, tokenizer = load_models(trained / "work/first/checkpoint-6", read_recipe(trained / "recipe.toml"))
-    bench = measures.Bench(models, tokenizer, trained / "data", (2,))
+    models, tokenizers = load_models(trained / "work/first/checkpoint-6", read_recipe(trained / "recipe.toml"))
+    tokenizer = tokenizers["sequence-classification"]
+    bench = measures.Bench(models, tokenizers, trained / "data", (2,))
     texts = ["a good film", "a bad film in the cold, and the long night of the year"]
     cut = text_examples([Labelled(text, 0) for text in texts], tokenizer, 64)
     found = {m: measures.predict(bench, "sequence-classification", cut, m) for m in (2, EXACT_LANDMARKS)}
@@ -72,13 +73,14 @@ def test_accuracy_counts_the_likeliest_class_and_everyday_questions_are_counted_
         return [-scores if i < 7 else scores for i, scores in enumerate(logits)]  # seven wrong ones
 
     monkeypatch.setattr(measures, "predict", predict)
-    bench = measures.Bench({}, make_tokenizer(128), Path(), (4,))
+    bench = measures.Bench({}, dict.fromkeys(TASKS, make_tokenizer(128)), Path(), (4,))
     assert measures.everyday_questions(bench) == {"of 30": {"4": len(rows) - 7}}
 
 
 def test_a_hidden_words_rank_counts_the_words_that_the_model_finds_likelier(trained):
-    models, tokenizer = load_models(trained / "work/first/checkpoint-6", read_recipe(trained / "recipe.toml"))
-    bench = measures.Bench(models, tokenizer, trained / "data", (EXACT_LANDMARKS,))
+    models, tokenizers = load_models(trained / "work/first/checkpoint-6", read_recipe(trained / "recipe.toml"))
+    tokenizer = tokenizers["masked-lm"]
+    bench = measures.Bench(models, tokenizers, trained / "data", (EXACT_LANDMARKS,))
     ids = tokenizer("the man sat in the cold house and saw a great cat")["input_ids"]
     example = Example((np.asarray(ids, np.int32),), (len(ids),), np.zeros(1, np.int32))
     vocabulary = Vocabulary.of(tokenizer)
@@ -99,7 +101,7 @@ def test_a_limit_sees_both_classes_of_the_long_reviews(trained, tmp_path, monkey
     with gzip.open(tmp_path / "movie_reviews/validation.tsv.gz", "wt") as file:
         file.write("text\tlabel\n" + "bad\t0\n" * 6 + "good\t1\n" * 5)
     monkeypatch.setattr(measures, "_accuracy", lambda bench, task, examples: [int(e.target) for e in examples])
-    bench = measures.Bench({}, make_tokenizer(128), tmp_path, (4,), limit=4)
+    bench = measures.Bench({}, dict.fromkeys(TASKS, make_tokenizer(128)), tmp_path, (4,), limit=4)
     assert measures.long_reviews(bench) == [0, 1, 0, 1]
 
 
@@ -145,7 +147,7 @@ def test_a_missing_answer_is_told_where_the_first_token_outscores_every_stretch(
         return logits
 
     monkeypatch.setattr(measures, "predict", predict)
-    bench = measures.Bench({}, make_tokenizer(128), tmp_path, (4,))
+    bench = measures.Bench({}, dict.fromkeys(TASKS, make_tokenizer(128)), tmp_path, (4,))
     assert measures.missing_answers(bench) == {"told apart": {"4": 75.0}}
 
 
@@ -154,8 +156,8 @@ def test_the_box_loads_with_its_checksums_and_gives_the_checkpoints_output(train
     run(trained, "export", box, f"{trained / 'recipe.toml'}={trained / 'work/first'}")
     checkpoints = load_bundled("cpu", box=box)
     recipe = read_recipe(trained / "recipe.toml")
-    trained, tokenizer = load_models(last_checkpoint(trained / "work/first"), recipe)
-    inputs = tokenizer("Mary went to [MASK].", return_tensors="pt")
+    trained, tokenizers = load_models(last_checkpoint(trained / "work/first"), recipe)
+    inputs = tokenizers["masked-lm"]("Mary went to [MASK].", return_tensors="pt")
     with torch.no_grad():
         ours = checkpoints["masked-lm"].model(**inputs).logits
         theirs = trained["masked-lm"](**inputs).logits
@@ -191,8 +193,8 @@ def test_a_head_that_went_on_alone_has_a_trunk_of_its_own_but_for_what_is_identi
     first = others[0]
     assert alone.embeddings.word_embeddings.weight is first.embeddings.word_embeddings.weight
     assert alone.encoder.layer[0].output.dense.weight is not first.encoder.layer[0].output.dense.weight
-    tuned, tokenizer = load_models(last_checkpoint(trained / "work/answers"), answers_recipe(trained))
-    inputs = tokenizer("Who?", "Mary went to London.", return_tensors="pt")
+    tuned, tokenizers = load_models(last_checkpoint(trained / "work/answers"), answers_recipe(trained))
+    inputs = tokenizers["question-answering"]("Who?", "Mary went to London.", return_tensors="pt")
     with torch.no_grad():
         ours = checkpoints["question-answering"].model(**inputs).start_logits
         theirs = tuned["question-answering"](**inputs).start_logits

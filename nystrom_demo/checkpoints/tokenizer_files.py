@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from tokenizers import Tokenizer
 from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
+from nystrom_demo.checkpoints import capitals
 from nystrom_demo.checkpoints.files import CheckpointError, read_object, show, vet_file
 
 MAX_TOKENIZER_BYTES = 8 * 1024 * 1024
@@ -115,10 +116,11 @@ def _check_parts(table: dict[str, Any]) -> None:
     if model.get("dropout"):
         raise CheckpointError("tokenizer.json asks for dropout, under which a text has no fixed tokens.")
     for part, allowed in _PARTS.items():
-        components = list(_components(table.get(part), part))
+        unknown, growth = _unknown_rules(table.get(part))
+        components = list(_components(unknown, part))
         for component in components:
             _check_component(component, part, allowed)
-        growth = math.prod(map(_growth, components))
+        growth *= math.prod(map(_growth, components))
         if growth > MAX_GROWTH:
             raise CheckpointError(f"The {part} may make a text {MAX_GROWTH} times as long, got {growth:,.0f} times.")
     added = table.get("added_tokens", [])
@@ -128,6 +130,15 @@ def _check_parts(table: dict[str, Any]) -> None:
         content = token.get("content") if isinstance(token, dict) else None
         if not isinstance(content, str) or not 1 <= len(content) <= 100:
             raise CheckpointError(f"An added token must be text of 1 to 100 characters, got {show(content)}.")
+
+
+def _unknown_rules(part: Any) -> tuple[Any, float]:
+    """A part without the rules in front of it that mark capitals, and by how much those lengthen a text."""
+    rules = part.get("normalizers") if isinstance(part, dict) else None
+    first = len(capitals.RULES)
+    if not isinstance(rules, list) or rules[:first] != capitals.RULES:
+        return part, 1.0
+    return part | {"normalizers": rules[first:]}, capitals.GROWTH
 
 
 def _components(part: Any, name: str, depth: int = 0) -> Iterator[dict[str, Any]]:

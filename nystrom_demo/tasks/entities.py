@@ -162,6 +162,8 @@ def _whole_words(
     joined = {place: match for match in _ONE_WORD.finditer(text) for place in range(*match.span())}
 
     def word_of(token: int):
+        while token + 1 < len(spans) and spans[token + 1][0] == spans[token][0]:
+            token += 1  # a mark of the word's capital
         start, end = spans[token]
         match = joined.get(start)
         if match is not None and end <= match.end():

@@ -11,12 +11,15 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from nystrom_demo.checkpoints.capitals import mark_capitals
 from nystrom_demo.training import readers
+from nystrom_demo.training.cloze import cloze_questions
 from nystrom_demo.training.examples import (
     QUERY,
     Example,
     answer_examples,
     choice_examples,
+    label_behind_marks,
     piece_examples,
     text_examples,
     word_examples,
@@ -29,16 +32,22 @@ from nystrom_demo.training.recipe import Recipe, Source
 def load_pools(recipe: Recipe, data: Path, tokenizer: PreTrainedTokenizerFast, work: Path) -> list[Pool]:
     """One pool a source. Examples come from `work/tokens` where a run with the same source and data left them."""
     cache = work / "tokens"
+    tokenizers = task_tokenizers(recipe, tokenizer)
     return [
         Pool(
             source.task,
             source.shares,
             source.tokens,
             recipe.masked if source.task == "masked-lm" else source.hidden,
-            _cached_examples(source, recipe, data, tokenizer, cache),
+            _cached_examples(source, recipe, data, tokenizers[source.task], cache),
         )
         for source in recipe.sources
     ]
+
+
+def task_tokenizers(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> dict[str, PreTrainedTokenizerFast]:
+    """What reads each task's text, of a tokenizer that marks no capitals."""
+    return {task: mark_capitals(tokenizer) if task in recipe.capitals else tokenizer for task in recipe.tasks}
 
 
 def read_examples(source: Source, recipe: Recipe, data: Path, tokenizer: PreTrainedTokenizerFast) -> list[Example]:
@@ -51,7 +60,9 @@ def read_examples(source: Source, recipe: Recipe, data: Path, tokenizer: PreTrai
         return text_examples(_rows(readers.read_labelled, paths), tokenizer, source.max_length)
     if source.task == "token-classification":
         labels = recipe.labels[source.task]
-        return word_examples(_rows(readers.read_tagged, paths), tokenizer, labels, source.max_length, source.pack)
+        rows = _rows(readers.read_tagged, paths)
+        examples = word_examples(rows, tokenizer, labels, source.max_length, source.pack)
+        return label_behind_marks(examples, tokenizer, labels) if source.task in recipe.capitals else examples
     if source.task == "question-answering":
         return answer_examples(_passages(source, paths, tokenizer), tokenizer, source.max_length)
     return choice_examples(_rows(readers.read_questions, paths), tokenizer, source.max_length, source.question)
@@ -69,6 +80,8 @@ def word_counts(pools: Iterable[Pool], vocab_size: int) -> torch.Tensor:
 
 def _passages(source: Source, paths: Iterable[Path], tokenizer: PreTrainedTokenizerFast) -> list[dict]:
     questions = _rows(readers.read_questions, paths)
+    if source.cloze:
+        questions = cloze_questions(list(dict.fromkeys(row["context"] for row in questions)))
     if source.pack:
         questions = lengthen(questions, tokenizer, source.max_length - QUERY)
     return take_answers_away(questions, source.unanswerable)
@@ -83,10 +96,18 @@ def _cached_examples(
 ) -> list[Example]:
     made_from = (
         [(file, hashlib.sha256((data / file).read_bytes()).hexdigest()) for file in source.files],
-        (source.task, source.max_length, source.lengths, source.pack, source.question, source.unanswerable),
+        (
+            source.task,
+            source.max_length,
+            source.lengths,
+            source.pack,
+            source.question,
+            source.unanswerable,
+            source.cloze,
+        ),
         recipe.labels,
         recipe.seed,
-        sorted(tokenizer.get_vocab().items()),
+        tokenizer.backend_tokenizer.to_str(),
     )
     path = cache / f"{source.task}-{hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]}.pickle"
     if path.exists():

@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from nystrom_demo.config import NystromformerConfig
 from nystrom_demo.model import NystromformerModel
+from nystrom_demo.training.data import task_tokenizers
 from nystrom_demo.training.measures import MEASURES, Bench, label
 from nystrom_demo.training.multitask import HEADS, MultiTask
 from nystrom_demo.training.plan import EXACT_LANDMARKS
@@ -40,13 +41,13 @@ def evaluate(
     device: str = "cpu",
 ) -> list[Row]:
     """Measure the models in `folder`, printing each row as it is known. `only` names tasks; none for all there are."""
-    models, tokenizer = load_models(folder, recipe)
+    models, tokenizers = load_models(folder, recipe)
     for model in models.values():
         model.to(device)
         model.base_model.to(device)  # which a head does not own where several share it
     if unknown := sorted(set(only) - set(models)):
         raise ValueError(f"{folder} has no head for {', '.join(unknown)}, only {', '.join(models)}.")
-    bench = Bench(models, tokenizer, data, tuple(landmarks), limit)
+    bench = Bench(models, tokenizers, data, tuple(landmarks), limit)
     rows: list[Row] = []
     print(header(landmarks))
     for name, (task, measure) in MEASURES.items():
@@ -60,18 +61,24 @@ def evaluate(
 
 def load_models(
     folder: Path, recipe: Recipe, new_heads: bool = False
-) -> tuple[dict[str, PreTrainedModel], PreTrainedTokenizerFast]:
-    """The models by task, and the tokenizer, of a training checkpoint or a box. ValueError if it is neither.
+) -> tuple[dict[str, PreTrainedModel], dict[str, PreTrainedTokenizerFast]]:
+    """The models and the tokenizers, each by task, of a training checkpoint or a box. ValueError if it is neither.
 
     `new_heads` is as for `load_multitask`.
     """
     if (folder / "model.safetensors").exists():
         model = load_multitask(folder, recipe, new_heads)
-        return dict(model.heads.items()), AutoTokenizer.from_pretrained(folder)
+        return dict(model.heads.items()), task_tokenizers(recipe, plain_tokenizer(folder))
     if (folder / "masked-lm" / "config.json").exists():
         models = {task: head.from_pretrained(folder / task).eval() for task, head in HEADS.items()}
-        return models, AutoTokenizer.from_pretrained(folder / "masked-lm")
+        return models, {task: AutoTokenizer.from_pretrained(folder / task) for task in HEADS}
     raise ValueError(f"{folder} holds neither a training checkpoint nor a box of checkpoints.")
+
+
+def plain_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of a training checkpoint or a box that marks no capitals."""
+    box = folder / "masked-lm"
+    return AutoTokenizer.from_pretrained(box if box.is_dir() else folder)
 
 
 def load_multitask(checkpoint: Path, recipe: Recipe, new_heads: bool = False) -> MultiTask:

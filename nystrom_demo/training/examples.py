@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
+from nystrom_demo.checkpoints.capitals import MARK
 from nystrom_demo.training.readers import Labelled, Tagged
 
 IGNORED = -100  # transformers' label for a token that does not count
@@ -71,6 +72,25 @@ def word_examples(
         pieces = _packed(pieces, room)
     start, end = [tokenizer.cls_token_id], [tokenizer.sep_token_id]
     return [_example(start + ids[:room] + end, [IGNORED, *targets[:room], IGNORED]) for ids, targets in pieces if ids]
+
+
+def label_behind_marks(
+    examples: Iterable[Example], tokenizer: PreTrainedTokenizerFast, labels: Sequence[str]
+) -> list[Example]:
+    """Examples of words in which the token behind a word's mark has a label too: that goes on from the mark's own.
+
+    A program that takes the mark for a word of its own then finds one entity, not two.
+    """
+    mark = tokenizer.convert_tokens_to_ids(MARK)
+    goes_on = np.array([labels.index(label.replace("B-", "I-")) for label in labels])
+    found = []
+    for example in examples:
+        (ids,) = example.sequences
+        behind = np.flatnonzero((ids[:-1] == mark) & (example.target[:-1] != IGNORED)) + 1
+        target = example.target.copy()
+        target[behind] = goes_on[target[behind - 1]]
+        found.append(example._replace(target=target))
+    return found
 
 
 def _first_token_labels(word_ids: Sequence[int], tags: Sequence[int]) -> list[int]:

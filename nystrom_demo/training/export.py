@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from nystrom_demo.training.evaluate import load_models
 from nystrom_demo.training.recipe import find_recipe, read_recipe
@@ -37,18 +37,18 @@ def export(checkpoints: Mapping[str, Path], box: Path) -> None:
     ValueError for two recipes of one file name.
     """
     names: set[str] = set()
-    heads: dict[str, tuple[str, PreTrainedModel]] = {}  # by task: its recipe's name and its model
+    heads: dict[str, tuple[str, PreTrainedModel, PreTrainedTokenizerFast]] = {}  # by task; first its recipe's name
     for recipe, folder in checkpoints.items():
         path = find_recipe(recipe)
         if path.stem == TABLES or path.stem in names:
             raise ValueError(f"A trunk's file has its recipe's name, and {path.stem} is taken.")
         names.add(path.stem)
         read = read_recipe(path)
-        models, tokenizer = load_models(folder, read)
-        heads |= {task: (path.stem, models[task]) for task in read.tasks}
-    trunks = {trunk: _trunk(model) for trunk, model in heads.values()}
+        models, tokenizers = load_models(folder, read)
+        heads |= {task: (path.stem, models[task], tokenizers[task]) for task in read.tasks}
+    trunks = {trunk: _trunk(model) for trunk, model, _ in heads.values()}
     files = _store(trunks, box / TRUNKS)
-    for task, (trunk, model) in heads.items():
+    for task, (trunk, model, tokenizer) in heads.items():
         save_head(model, trunks[trunk], files[trunk], box / task)
         tokenizer.save_pretrained(box / task)
     write_manifest(box)

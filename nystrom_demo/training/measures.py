@@ -34,13 +34,13 @@ EVALUATION_TOKENS = 4096  # of a batch
 
 @dataclass(frozen=True)
 class Bench:
-    """Models by task, their tokenizer, the data folder, and the numbers of landmarks to measure at.
+    """Models and tokenizers by task, the data folder, and the numbers of landmarks to measure at.
 
     limit: examples of a measure at most, the first ones of its file; None for all.
     """
 
     models: dict[str, PreTrainedModel]
-    tokenizer: PreTrainedTokenizerFast
+    tokenizers: dict[str, PreTrainedTokenizerFast]
     data: Path
     landmarks: tuple[int, ...]
     limit: int | None = None
@@ -51,7 +51,9 @@ class Bench:
 
 def sentiment(bench: Bench) -> Figures:
     rows = bench.first(readers.read_labelled(bench.data / "sst2/validation.tsv.gz"))
-    return _accuracy(bench, "sequence-classification", text_examples(rows, bench.tokenizer, 512))
+    return _accuracy(
+        bench, "sequence-classification", text_examples(rows, bench.tokenizers["sequence-classification"], 512)
+    )
 
 
 def long_reviews(bench: Bench) -> Figures:
@@ -59,7 +61,9 @@ def long_reviews(bench: Bench) -> Figures:
     classes = [[row for row in rows if row.label == each] for each in (0, 1)]
     turns = [row for pair in zip_longest(*classes) for row in pair if row]
     rows = bench.first(turns)  # the file has one class first: a limit would see only that
-    return _accuracy(bench, "sequence-classification", text_examples(rows, bench.tokenizer, 1024))
+    return _accuracy(
+        bench, "sequence-classification", text_examples(rows, bench.tokenizers["sequence-classification"], 1024)
+    )
 
 
 def entities(bench: Bench) -> Figures:
@@ -95,14 +99,15 @@ def missing_answers(bench: Bench) -> Figures:
 
 def choices(bench: Bench) -> Figures:
     rows = bench.first(readers.read_questions(bench.data / "comve_explanation/validation.jsonl.gz"))
-    return _accuracy(bench, "multiple-choice", choice_examples(rows, bench.tokenizer, 512))
+    return _accuracy(bench, "multiple-choice", choice_examples(rows, bench.tokenizers["multiple-choice"], 512))
 
 
 def masked_words(bench: Bench) -> Figures:
     """Wikipedia paragraphs of up to 512 tokens, 15 % of the words shown as [MASK], each guessed from the others."""
     rows = bench.first(readers.read_paragraphs(bench.data / "mlm_wiki/validation.txt.gz"))
-    examples = text_examples([readers.Labelled(row, 0) for row in rows], bench.tokenizer, 512)
-    vocabulary = Vocabulary.of(bench.tokenizer)
+    tokenizer = bench.tokenizers["masked-lm"]
+    examples = text_examples([readers.Labelled(row, 0) for row in rows], tokenizer, 512)
+    vocabulary = Vocabulary.of(tokenizer)
     figures: Figures = {"top 1": {}, "top 5": {}}
     for m in bench.landmarks:
         ranks = np.concatenate([_mask_ranks(bench, part, m, vocabulary) for part in _parts(examples)])
@@ -114,7 +119,7 @@ def masked_words(bench: Bench) -> Figures:
 def everyday_sentences(bench: Bench) -> Figures:
     """How many of the thirty everyday sentences have an accepted word among the five likeliest."""
     rows = json.loads((EVERYDAY / "masked_words.json").read_text())
-    tokenizer, model = bench.tokenizer, bench.models["masked-lm"]
+    tokenizer, model = bench.tokenizers["masked-lm"], bench.models["masked-lm"]
     right = dict.fromkeys(map(label, bench.landmarks), 0)
     for row in rows:
         inputs = tokenizer(row["text"], return_tensors="pt").to(model.device)
@@ -130,7 +135,9 @@ def everyday_sentences(bench: Bench) -> Figures:
 def everyday_questions(bench: Bench) -> Figures:
     """How many of the thirty everyday questions get the right choice."""
     rows = json.loads((EVERYDAY / "choices.json").read_text())
-    figures = _accuracy(bench, "multiple-choice", choice_examples(rows, bench.tokenizer, 512))["accuracy"]
+    figures = _accuracy(bench, "multiple-choice", choice_examples(rows, bench.tokenizers["multiple-choice"], 512))[
+        "accuracy"
+    ]
     return {"of 30": {m: round(value * len(rows) / 100) for m, value in figures.items()}}
 
 
@@ -156,7 +163,7 @@ def predict(bench: Bench, task: str, examples: Sequence[Example], num_landmarks:
     """Each example's logits without padding: (classes,), (seq, labels), (2, seq) for answers, (choices,)."""
     model = bench.models[task]
     settings = AttentionSettings("nystrom", num_landmarks)
-    vocabulary = Vocabulary.of(bench.tokenizer)
+    vocabulary = Vocabulary.of(bench.tokenizers[task])
     found: list[np.ndarray] = [np.empty(0)] * len(examples)
     for members in _by_length(examples):
         part = [examples[i] for i in members]
@@ -187,7 +194,7 @@ def _entities(bench: Bench, max_length: int, pack: bool) -> Figures:
     rows = bench.first(readers.read_tagged(bench.data / "ner_uner_ewt/validation.conll.gz"))
     id2label = bench.models["token-classification"].config.id2label
     labels = [id2label[i] for i in range(len(id2label))]
-    examples = word_examples(rows, bench.tokenizer, labels, max_length, pack)
+    examples = word_examples(rows, bench.tokenizers["token-classification"], labels, max_length, pack)
     figures = {}
     for m in bench.landmarks:
         pairs = []
@@ -213,7 +220,8 @@ def _questions(bench: Bench) -> Sequence[dict]:
 
 def _best_spans(bench: Bench, rows: Sequence[dict]) -> dict[str, list[_Span]]:
     """Each row's span at each number of landmarks."""
-    cut = [windows(row["question"], row["context"], bench.tokenizer, 384, 128) for row in rows]
+    tokenizer = bench.tokenizers["question-answering"]
+    cut = [windows(row["question"], row["context"], tokenizer, 384, 128) for row in rows]
     flat = [window for windows_of_row in cut for window in windows_of_row]
     examples = [
         Example((np.asarray(window.ids, np.int32),), (window.second,), np.zeros(2, np.int32)) for window in flat

@@ -56,7 +56,8 @@ class Source:
     an example. lengths: for masked words, tokens of a piece with their weights. statements: files of questions whose
     right answers are read as plain text. pack: join sentences, or passages, up to max_length. question: ask this of two
     choices in place of the file's own question, with the other choice right. unanswerable: part of the questions that
-    are asked of a passage without their answer. hidden: part of the words that another task than
+    are asked of a passage without their answer. cloze: of a file of questions take the passages only, and ask sentences
+    of theirs with a name, number or term hidden. hidden: part of the words that another task than
     masked words sees as [MASK], so that it learns to do without any one of them.
     """
 
@@ -70,6 +71,7 @@ class Source:
     pack: bool = False
     question: str = ""
     unanswerable: float = 0.0
+    cloze: bool = False
     hidden: float = 0.0
 
     @property
@@ -85,7 +87,7 @@ class Recipe:
     step hides. stages: the trained tokens after which each of a source's shares holds, from 0 up. goes_on_from: the
     recipe whose run this one's begins with, empty for the converted base. hardware: what it ran on, for the card.
     afterwards: how the weights came about where the run alone does not say it, such as a mean or a choice among runs,
-    in sentences for the card.
+    in sentences for the card. capitals: the tasks whose text has a mark before each word that begins with a capital.
     """
 
     goes_on_from: str
@@ -99,6 +101,7 @@ class Recipe:
     optimiser: Optimiser
     landmarks: Landmarks
     labels: dict[str, list[str]]
+    capitals: tuple[str, ...]
     sources: tuple[Source, ...]
 
     @property
@@ -122,7 +125,8 @@ def read_recipe(path: Path = COMMON) -> Recipe:
     table = _read_table(path)
     stages = tuple(table["stages"])
     sources = tuple(_source(row) for row in table["sources"])
-    unknown = sorted({source.task for source in sources} - set(TASKS))
+    capitals = tuple(table.get("capitals", ()))
+    unknown = sorted({*capitals, *(source.task for source in sources)} - set(TASKS))
     if unknown:
         raise ValueError(f"A recipe's tasks are {', '.join(TASKS)}; {path} names {', '.join(unknown)}.")
     for source in sources:
@@ -141,6 +145,7 @@ def read_recipe(path: Path = COMMON) -> Recipe:
         optimiser=Optimiser(**table["optimiser"] | {"frozen": tuple(table["optimiser"].get("frozen", ()))}),
         landmarks=Landmarks(**landmarks),
         labels=table["labels"],
+        capitals=capitals,
         sources=sources,
     )
 

@@ -22,7 +22,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.training.batches import Batch, Vocabulary
 from nystrom_demo.training.data import load_pools, word_counts
-from nystrom_demo.training.evaluate import load_models
+from nystrom_demo.training.evaluate import load_models, plain_tokenizer
 from nystrom_demo.training.multitask import MultiTask, start_masked_words
 from nystrom_demo.training.plan import EXACT_LANDMARKS, BatchPlan
 from nystrom_demo.training.recipe import Optimiser, Recipe
@@ -101,13 +101,13 @@ def begin_with(folder: Path, recipe: Recipe, new_heads: bool = False) -> tuple[M
 
     `new_heads` is as for `load_multitask`.
     """
-    models, tokenizer = load_models(folder, recipe, new_heads)
+    models, _ = load_models(folder, recipe, new_heads)
     encoder = models[recipe.tasks[0]].nystromformer
     model = MultiTask(encoder, recipe.labels, recipe.landmarks.distil, recipe.tasks)
     for task, head in model.heads.items():
         own = head.state_dict()
         head.load_state_dict({name: weight for name, weight in models[task].state_dict().items() if name in own})
-    return model, tokenizer
+    return model, plain_tokenizer(folder)
 
 
 def set_dropout(model: nn.Module, part: float) -> None:

@@ -1,0 +1,58 @@
+"""Questions that text makes of itself."""
+
+import pytest
+
+from nystrom_demo.training import cloze
+
+BORN = "Ada Lovelace was born in London in 1815 to the poet Lord Byron."
+DIED = "In 1852 she died, and the poet Lord Byron, her father, lies next to her."
+OTHER = "Lord Byron travelled through Portugal."
+PASSAGES = [f"{BORN} She never knew him.", "Nothing is said of it here. Nothing at all.", f"{DIED} It rains."]
+
+
+def test_a_question_is_a_sentence_with_a_span_hidden_that_its_passage_says_elsewhere():
+    questions = cloze.cloze_questions(PASSAGES)
+    assert {row["answers"]["text"][0] for row in questions} == {"Lord Byron"}
+    first, second = questions
+    assert first == {
+        "question": BORN.replace("Lord Byron", "[MASK]"),
+        "context": PASSAGES[2],
+        "answers": {"text": ["Lord Byron"], "answer_start": [PASSAGES[2].index("Lord Byron")]},
+    }
+    assert (second["question"], second["context"]) == (DIED.replace("Lord Byron", "[MASK]"), PASSAGES[0])
+
+
+def test_a_sentence_is_not_in_the_passage_that_it_is_asked_of():
+    passage = f"{BORN} {DIED} It rains."
+    questions = cloze.cloze_questions([passage])
+    assert len(questions) == 2
+    for row in questions:
+        (start,) = row["answers"]["answer_start"]
+        assert row["context"][start:].startswith("Lord Byron")
+        assert row["question"].replace("[MASK]", "Lord Byron") not in row["context"]
+        assert len(row["context"]) < len(passage)
+
+
+@pytest.mark.parametrize(
+    "passages",
+    [
+        pytest.param([BORN, OTHER], id="nothing else in common"),
+        pytest.param([BORN, *["Silence."] * cloze.REACH, DIED], id="out of reach"),
+        pytest.param(["Byron wrote poems.", "Byron liked poems."], id="too short"),
+        pytest.param(["The the a of.", ""], id="nothing to hide"),
+    ],
+)
+def test_what_would_make_a_poor_question_makes_none(passages):
+    assert cloze.cloze_questions(passages) == []
+
+
+def test_an_answer_and_a_sentence_are_not_asked_too_often():
+    sentence = (
+        "Lord Byron and Ada Lovelace saw Venice, Geneva, Ravenna, Genoa, Bath and Rome in the year {}, with friends."
+    )
+    passages = [sentence.format(1700 + year) for year in range(2 * cloze.AN_ANSWER)]
+    questions = cloze.cloze_questions(passages)
+    answers = [row["answers"]["text"][0] for row in questions]
+    whole = [row["question"].replace("[MASK]", answer) for row, answer in zip(questions, answers, strict=True)]
+    assert max(map(answers.count, answers)) <= cloze.AN_ANSWER
+    assert max(map(whole.count, whole)) == cloze.A_SENTENCE

@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from nystrom_demo.analysis import LayerInputs, attention_maps, collect_layers, head_errors, head_factors
+from nystrom_demo.checkpoints import Library, load_bundled
+from nystrom_demo.checkpoints.capitals import mark_capitals
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.ui import error_tab
 from nystrom_demo.ui.attention_tab import TextReader, read_text, show_head, show_mosaic, show_tab
@@ -142,6 +144,24 @@ def test_shown_tokens_give_the_text_back(tiny_checkpoints):
     assert [token.special for token in tokens] == [True, *[False] * (len(tokens) - 2), True]
     pieces = [token for token in tokens if token.label.startswith("##")]
     assert pieces and all(token.word is not None for token in pieces)
+
+
+def test_heads_of_one_trunk_are_read_by_their_own_tokenizers():
+    reader = TextReader(Library({"cpu": load_bundled("cpu")}))
+    read = [reader.read(bench("Anna came", task=f"{kind}-classification")) for kind in ("sequence", "token")]
+    labels = [[token.label for token in text.tokens[1:-1]] for text in read]
+    assert labels == [["anna", "came"], ["↑", "anna", "came"]]
+    leads = [head_payload(text.layers[0], 0, EXACT, text.tokens)["words"]["lead"] for text in read]
+    assert ["The token ↑ says" in lead for lead in leads] == [False, True]
+
+
+def test_a_mark_of_a_capital_shows_no_text_and_belongs_to_its_word():
+    tokenizer = mark_capitals(load_bundled("cpu")["masked-lm"].tokenizer)
+    text = "Once Anna  came"
+    tokens = shown_tokens(tokenizer, text, tokenizer(text, return_offsets_mapping=True))[1:-1]
+    assert [token.label for token in tokens] == ["↑", "once", "↑", "anna", "came"]
+    assert [token.text for token in tokens] == ["", "Once", " ", "Anna", "  came"]
+    assert [tokens[i].word == tokens[i + 1].word for i in range(4)] == [True, False, True, False]
 
 
 def test_a_tokenizer_without_offsets_is_refused():

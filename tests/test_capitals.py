@@ -1,6 +1,8 @@
 """Marks of capitals: where they stand, that a file with them is taken and others are not, and what entities see."""
 
+import gzip
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +12,10 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from nystrom_demo.checkpoints import CheckpointError, capitals, load_bundled, tokenizer_files
 from nystrom_demo.tasks import tag
+from nystrom_demo.training.data import load_pools, task_tokenizers
 from nystrom_demo.training.examples import IGNORED, label_behind_marks, word_examples
 from nystrom_demo.training.readers import Tagged
+from nystrom_demo.training.recipe import Source, read_recipe
 
 LABELS = ["O", "B-PER", "I-PER"]
 
@@ -50,6 +54,16 @@ def test_a_mark_lies_over_its_capital_and_without_marks_the_tokens_are_the_plain
     assert offsets[~np.array(marks)].tolist() == [
         list(pair) for pair in plain(text, return_offsets_mapping=True)["offset_mapping"]
     ]
+
+
+@pytest.mark.parametrize("text", ["Ada saw Naples", "yes, Ada", "ada"])
+def test_tokens_are_joined_to_the_text_that_plain_ones_make(text, plain, marking):
+    ids = marking(text, add_special_tokens=False)["input_ids"]
+    plain_ids = plain(text, add_special_tokens=False)["input_ids"]
+    assert marking.decode(ids) == plain.decode(plain_ids)
+    assert marking.convert_tokens_to_string(marking.tokenize(text)) == plain.convert_tokens_to_string(
+        plain.tokenize(text)
+    )
 
 
 def test_a_vocabulary_without_the_mark_is_refused():
@@ -108,3 +122,27 @@ def test_a_marked_word_is_one_word_of_the_text():
     assert [word.word for word in tag(checkpoint, text).words] == [
         *["Yesterday", "Anna", "met", "Bob", "in", "New", "York", ",", "U.S.", ",", "and", "NASA", "paid", "."]
     ]
+
+
+def test_a_head_reads_marks_if_it_trains_on_no_other_text():
+    recipe = read_recipe()
+    marked = {("masked-lm", 0), ("token-classification", 0), ("token-classification", 1)}
+    sources = [
+        Source(task, (1.0,), 64, capitals=(task, number) in marked)
+        for task in ("masked-lm", "token-classification", "question-answering")
+        for number in range(2)
+    ]
+    assert replace(recipe, sources=tuple(sources)).capitals == ("token-classification",)
+    assert recipe.capitals == ()
+
+
+def test_a_sources_text_and_a_heads_are_marked_where_the_recipe_says_so(plain, tmp_path):
+    with gzip.open(tmp_path / "words.conll.gz", "wt") as file:
+        file.write("Ada\tB-PER\ncame\tO\n\n")
+    recipe = read_recipe()
+    source = Source("token-classification", (1.0,), 64, "words.conll.gz")
+    for capitals_marked, tokens in ((True, "↑ ada came"), (False, "ada came")):
+        marking = replace(recipe, sources=(replace(source, capitals=capitals_marked),))
+        (pool,) = load_pools(marking, tmp_path, plain, tmp_path)
+        assert plain.convert_ids_to_tokens(pool.examples[0].sequences[0].tolist())[1:-1] == tokens.split()
+        assert task_tokenizers(marking, plain)["token-classification"].tokenize("Ada came") == tokens.split()

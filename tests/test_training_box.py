@@ -17,6 +17,7 @@ from nystrom_demo.checkpoints import load_bundled
 from nystrom_demo.config import AttentionSettings
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.training import measures
+from nystrom_demo.training.average import average
 from nystrom_demo.training.batches import Vocabulary, mask_words
 from nystrom_demo.training.card import (
     DATA_SETS,
@@ -284,23 +285,30 @@ def test_the_mean_of_two_runs_is_that_of_their_weights(trained, two_trunks):
         assert torch.allclose(mean.get_submodule(part).weight, wanted)
 
 
-def test_a_part_of_what_another_run_changed_is_added_to_the_encoder_alone(trained, two_trunks):
-    answers, first, early = (
-        last_checkpoint(trained / "work/answers"),
-        last_checkpoint(trained / "work/first"),
-        trained / "work/first/checkpoint-3",
+def test_a_weighted_mean_takes_frozen_modules_from_where_it_is_told(trained, two_trunks):
+    answers, first = last_checkpoint(trained / "work/answers"), last_checkpoint(trained / "work/first")
+    early = trained / "work/first/checkpoint-3"
+    out = trained / "weighted"
+    more = ("--weights", "0.75,0.25", "--frozen-from", early)
+    run(trained, "average", out, answers, first, *more, recipe="answers.toml")
+    mean, mine, other, tables = (
+        load_models(folder, answers_recipe(trained))[0]["question-answering"] for folder in (out, answers, first, early)
     )
-    out = trained / "changed"
-    run(trained, "average", out, answers, "--add", 0.25, early, first, recipe="answers.toml")
-    changed, own, before, after = (
-        load_models(folder, answers_recipe(trained))[0]["question-answering"] for folder in (out, answers, early, first)
-    )
-    part = "nystromformer.encoder.layer.1.output.dense"
-    difference = after.get_submodule(part).weight - before.get_submodule(part).weight
-    assert difference.abs().max() > 0
-    wanted = own.get_submodule(part).weight + 0.25 * difference
-    assert torch.allclose(changed.get_submodule(part).weight, wanted)
-    assert torch.equal(changed.qa_outputs.weight, own.qa_outputs.weight)
+    for part in ("qa_outputs", "nystromformer.encoder.layer.1.output.dense"):
+        weights = [model.get_submodule(part).weight for model in (mine, other)]
+        assert not torch.equal(*weights)
+        assert torch.allclose(mean.get_submodule(part).weight, 0.75 * weights[0] + 0.25 * weights[1])
+    (frozen, *_) = answers_recipe(trained).optimiser.frozen
+    part = f"nystromformer.{frozen}"
+    assert torch.equal(mean.get_submodule(part).weight, tables.get_submodule(part).weight)
+    assert not torch.equal(mine.get_submodule(part).weight, tables.get_submodule(part).weight)
+
+
+@pytest.mark.parametrize("weights", [[0.5], [0.5, 0.6]])
+def test_weights_that_do_not_fit_the_runs_are_refused(weights, trained, two_trunks, tmp_path):
+    folders = [last_checkpoint(trained / "work/answers"), last_checkpoint(trained / "work/first")]
+    with pytest.raises(ValueError, match=r"Wanted 2 weights with the sum 1, got 0\.5"):
+        average(folders, tmp_path / "mean", answers_recipe(trained), weights)
 
 
 def test_cards_hold_the_figures_the_data_and_their_terms(trained):
@@ -321,6 +329,18 @@ def test_cards_hold_the_figures_the_data_and_their_terms(trained):
 def test_a_card_says_what_a_run_ran_on(trained):
     recipe = replace(read_recipe(trained / "recipe.toml"), hardware="an abacus")
     assert "by `tiny.toml` on an abacus: AdamW" in card("masked-lm", [], [Trained("tiny", recipe, 1)])
+
+
+def test_a_card_says_that_questions_were_made_of_the_passages_and_that_all_heads_went_on_together(trained):
+    recipe = read_recipe(trained / "recipe.toml")
+    sources = tuple(replace(source, cloze=source.task == "question-answering") for source in recipe.sources)
+    runs = [Trained("tiny", recipe, 1), Trained("tiny_2", replace(recipe, sources=sources), 1)]
+    first, second = card("masked-lm", [], runs).split("## Training")[1].split("## Limits")[0].split("From there ")
+    assert "All five heads at once on one encoder, 1.0 M tokens by `tiny.toml`" in " ".join(first.split())
+    second = " ".join(second.split())
+    assert second.startswith("all five heads at once on one encoder, 1.0 M tokens by `tiny_2.toml`")
+    made = "Some questions were made of the passages: a sentence with a name, number or term hidden."
+    assert made in second and made not in " ".join(first.split())
 
 
 def test_a_card_says_what_part_of_its_words_a_task_did_not_see(trained):

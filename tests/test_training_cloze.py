@@ -1,8 +1,14 @@
 """Questions that text makes of itself."""
 
+import gzip
+import json
+
 import pytest
+from tiny_box import make_tokenizer
 
 from nystrom_demo.training import cloze
+from nystrom_demo.training.data import read_examples
+from nystrom_demo.training.recipe import Source, read_recipe
 
 BORN = "Ada Lovelace was born in London in 1815 to the poet Lord Byron."
 DIED = "In 1852 she died, and the poet Lord Byron, her father, lies next to her."
@@ -44,6 +50,22 @@ def test_a_sentence_is_not_in_the_passage_that_it_is_asked_of():
 )
 def test_what_would_make_a_poor_question_makes_none(passages):
     assert cloze.cloze_questions(passages) == []
+
+
+def test_a_source_of_questions_gives_those_of_its_passages(tmp_path):
+    rows = [
+        {"question": "Who?", "context": passage, "answers": {"text": [], "answer_start": []}} for passage in PASSAGES
+    ]
+    with gzip.open(tmp_path / "asked.jsonl.gz", "wt") as file:
+        file.write("\n".join(map(json.dumps, rows * 2)))
+    source = Source("question-answering", (1.0,), 64, "asked.jsonl.gz", cloze=True)
+    tokenizer = make_tokenizer(512)
+    examples = read_examples(source, read_recipe(), tmp_path, tokenizer)
+    assert len(examples) == 2
+    for example in examples:
+        first, last = example.target
+        assert tokenizer.decode(example.sequences[0][first : last + 1]) == "lord byron"
+        assert tokenizer.mask_token_id in example.sequences[0][: example.second[0]]
 
 
 def test_an_answer_and_a_sentence_are_not_asked_too_often():

@@ -9,7 +9,7 @@ import copy
 import json
 import string
 
-from tokenizers import Regex, normalizers
+from tokenizers import Regex, decoders, normalizers
 from transformers import PreTrainedTokenizerFast
 
 MARK = "↑"
@@ -30,4 +30,6 @@ def mark_capitals(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast
     marking = copy.deepcopy(tokenizer)
     backend = marking.backend_tokenizer
     backend.normalizer = normalizers.Sequence([*_RULES, backend.normalizer])
+    marks = [decoders.Replace(f" {MARK}", ""), decoders.Replace(MARK, "")]  # tokens joined to a text have none
+    backend.decoder = decoders.Sequence([backend.decoder, *marks, decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     return marking

@@ -52,8 +52,9 @@ def parser() -> argparse.ArgumentParser:
 
     average = _verb(verbs, "average", _average, "write the mean of several runs' weights", work=False)
     average.add_argument("out", type=Path, help="folder for the mean")
-    text = "add to the encoder this part of what changed from one checkpoint to another"
-    average.add_argument("--add", nargs=3, metavar=("PART", "BEFORE", "AFTER"), help=text)
+    average.add_argument("--weights", default="", help="a number a folder, as 0.75,0.25; equal ones if not given")
+    text = "a checkpoint or box from which the modules are taken that the recipe freezes"
+    average.add_argument("--frozen-from", type=Path, metavar="FOLDER", help=text)
     average.add_argument("folders", type=Path, nargs="+", help="checkpoints, runs' folders for their last, or boxes")
 
     export = _verb(verbs, "export", _export, "write the box of training checkpoints", work=False, recipe=False)
@@ -156,14 +157,12 @@ def _models_folder(folder: Path) -> Path:
 
 
 def _average(arguments: argparse.Namespace) -> None:
-    from nystrom_demo.training.average import Change, average
+    from nystrom_demo.training.average import average
 
-    change = None
-    if arguments.add:
-        part, *ends = arguments.add
-        change = Change(float(part), *(_models_folder(Path(end)) for end in ends))
     folders = [_models_folder(folder) for folder in arguments.folders]
-    average(folders, arguments.out, read_recipe(arguments.recipe), change)
+    weights = [float(weight) for weight in arguments.weights.split(",") if weight]
+    frozen_from = _models_folder(arguments.frozen_from) if arguments.frozen_from else None
+    average(folders, arguments.out, read_recipe(arguments.recipe), weights or None, frozen_from)
 
 
 def _export(arguments: argparse.Namespace) -> None:

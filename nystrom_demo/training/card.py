@@ -41,7 +41,10 @@ TITLES = {
 LIMITS = {
     "masked-lm": "Trained on few tokens for a language model: it knows common words and frames well, facts poorly.",
     "sequence-classification": "Films only: other subjects, mixed opinions and irony are outside what it was shown.",
-    "token-classification": "Web text, news and tweets, all lower-cased: capitals, which mark names, are not seen.",
+    "token-classification": (
+        "Web text, encyclopedia and tweets. Its vocabulary is lower-case: a token ↑ before a word says that it begins "
+        "with a capital, A to Z, and has the word's label; other capitals are not seen."
+    ),
     "question-answering": (
         "Few of its training questions had no answer in the passage, and few passages were longer than 384 tokens: on "
         "such ones its scores are less to be trusted."
@@ -115,7 +118,7 @@ The weights are given under Apache-2.0. The terms of the data are as listed abov
 RUN = """{heads}, {tokens:.1f} M tokens by `{recipe}.toml` on {hardware}: AdamW ({encoder_rate:g} for the encoder,
 {head_rate:g} for the heads, {convolution_rate:g} for the convolution), level after {warmup} steps of warm-up, then
 falling to zero.{exact} The number of landmarks was drawn for each batch, exact in {exact_share:.0%}, else from
-{landmarks}.{distil}{dropout}{hidden}{frozen}{afterwards}"""
+{landmarks}.{distil}{dropout}{hidden}{cloze}{frozen}{afterwards}"""
 
 
 class Trained(NamedTuple):
@@ -173,9 +176,11 @@ def card(task: str, rows: Sequence[Row], runs: Sequence[Trained]) -> str:
 def _training(run: Trained, begins: bool) -> str:
     """A paragraph on one run."""
     recipe, rates, landmarks = run.recipe, run.recipe.optimiser, run.recipe.landmarks
-    heads = "All five heads at once on one encoder" if len(recipe.tasks) == len(TASKS) else " and ".join(recipe.tasks)
+    cloze = any(source.cloze for source in recipe.sources)
+    together = len(recipe.tasks) == len(TASKS)
+    heads = "all five heads at once on one encoder" if together else f"{' and '.join(recipe.tasks)} alone"
     paragraph = RUN.format(
-        heads=heads if begins else f"From there {heads} alone",
+        heads=heads[0].upper() + heads[1:] if begins else f"From there {heads}",
         recipe=run.name,
         tokens=run.million_tokens,
         hardware=recipe.hardware,
@@ -192,6 +197,7 @@ def _training(run: Trained, begins: bool) -> str:
             f" {task} saw {part:.0%} of its words as [MASK]."
             for task, part in {source.task: source.hidden for source in recipe.sources if source.hidden}.items()
         ),
+        cloze=" Some questions were made of the passages: a sentence with a name, number or term hidden." * cloze,
         frozen=" The word and position tables were left as they were." if rates.frozen else "",
         afterwards=f" {recipe.afterwards}" if recipe.afterwards else "",
     )

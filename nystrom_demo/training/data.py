@@ -32,14 +32,14 @@ from nystrom_demo.training.recipe import Recipe, Source
 def load_pools(recipe: Recipe, data: Path, tokenizer: PreTrainedTokenizerFast, work: Path) -> list[Pool]:
     """One pool a source. Examples come from `work/tokens` where a run with the same source and data left them."""
     cache = work / "tokens"
-    tokenizers = task_tokenizers(recipe, tokenizer)
+    marking = mark_capitals(tokenizer) if any(source.capitals for source in recipe.sources) else None
     return [
         Pool(
             source.task,
             source.shares,
             source.tokens,
             recipe.masked if source.task == "masked-lm" else source.hidden,
-            _cached_examples(source, recipe, data, tokenizers[source.task], cache),
+            _cached_examples(source, recipe, data, marking if source.capitals else tokenizer, cache),
         )
         for source in recipe.sources
     ]
@@ -62,7 +62,7 @@ def read_examples(source: Source, recipe: Recipe, data: Path, tokenizer: PreTrai
         labels = recipe.labels[source.task]
         rows = _rows(readers.read_tagged, paths)
         examples = word_examples(rows, tokenizer, labels, source.max_length, source.pack)
-        return label_behind_marks(examples, tokenizer, labels) if source.task in recipe.capitals else examples
+        return label_behind_marks(examples, tokenizer, labels) if source.capitals else examples
     if source.task == "question-answering":
         return answer_examples(_passages(source, paths, tokenizer), tokenizer, source.max_length)
     return choice_examples(_rows(readers.read_questions, paths), tokenizer, source.max_length, source.question)

@@ -57,8 +57,9 @@ class Source:
     right answers are read as plain text. pack: join sentences, or passages, up to max_length. question: ask this of two
     choices in place of the file's own question, with the other choice right. unanswerable: part of the questions that
     are asked of a passage without their answer. cloze: of a file of questions take the passages only, and ask sentences
-    of theirs with a name, number or term hidden. hidden: part of the words that another task than
-    masked words sees as [MASK], so that it learns to do without any one of them.
+    of theirs with a name, number or term hidden. capitals: put a mark before each word that begins with one. hidden:
+    part of the words that another task than masked words sees as [MASK], so that it learns to do without any one of
+    them.
     """
 
     task: str
@@ -72,6 +73,7 @@ class Source:
     question: str = ""
     unanswerable: float = 0.0
     cloze: bool = False
+    capitals: bool = False
     hidden: float = 0.0
 
     @property
@@ -87,7 +89,7 @@ class Recipe:
     step hides. stages: the trained tokens after which each of a source's shares holds, from 0 up. goes_on_from: the
     recipe whose run this one's begins with, empty for the converted base. hardware: what it ran on, for the card.
     afterwards: how the weights came about where the run alone does not say it, such as a mean or a choice among runs,
-    in sentences for the card. capitals: the tasks whose text has a mark before each word that begins with a capital.
+    in sentences for the card.
     """
 
     goes_on_from: str
@@ -101,13 +103,18 @@ class Recipe:
     optimiser: Optimiser
     landmarks: Landmarks
     labels: dict[str, list[str]]
-    capitals: tuple[str, ...]
     sources: tuple[Source, ...]
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """The heads that the sources train, in the order of TASKS."""
         return tuple(task for task in TASKS if any(source.task == task for source in self.sources))
+
+    @property
+    def capitals(self) -> tuple[str, ...]:
+        """The heads that read text with capitals marked: those that never train on other text."""
+        plain = {source.task for source in self.sources if not source.capitals}
+        return tuple(task for task in self.tasks if task not in plain)
 
 
 def find_recipe(name: str) -> Path:
@@ -125,8 +132,7 @@ def read_recipe(path: Path = COMMON) -> Recipe:
     table = _read_table(path)
     stages = tuple(table["stages"])
     sources = tuple(_source(row) for row in table["sources"])
-    capitals = tuple(table.get("capitals", ()))
-    unknown = sorted({*capitals, *(source.task for source in sources)} - set(TASKS))
+    unknown = sorted({source.task for source in sources} - set(TASKS))
     if unknown:
         raise ValueError(f"A recipe's tasks are {', '.join(TASKS)}; {path} names {', '.join(unknown)}.")
     for source in sources:
@@ -145,7 +151,6 @@ def read_recipe(path: Path = COMMON) -> Recipe:
         optimiser=Optimiser(**table["optimiser"] | {"frozen": tuple(table["optimiser"].get("frozen", ()))}),
         landmarks=Landmarks(**landmarks),
         labels=table["labels"],
-        capitals=capitals,
         sources=sources,
     )
 

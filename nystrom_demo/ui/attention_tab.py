@@ -62,8 +62,9 @@ class TextReader:
     def read(self, values: BenchValues) -> ReadText:
         """The bench's text under exact attention. ValueError for one that is too long to show whole."""
         checkpoint = values.checkpoint(self.checkpoints)
-        # Heads of one box share their trunk. A reference, since a model's id may come again once it is forgotten.
-        key = (weakref.ref(checkpoint.model.base_model), values.text)
+        # Heads of one box share their trunk and most of them their tokenizer. References, since an id may come again
+        # once what had it is forgotten.
+        key = (weakref.ref(checkpoint.model.base_model), weakref.ref(checkpoint.tokenizer), values.text)
         with self._lock:
             if key in self._read:
                 self._read.move_to_end(key)

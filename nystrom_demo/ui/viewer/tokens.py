@@ -25,12 +25,16 @@ def shown_tokens(tokenizer: PreTrainedTokenizerBase, text: str, encoding: BatchE
     if not tokenizer.is_fast:
         raise ValueError(f"The viewer needs a fast tokenizer, which knows offsets, got {type(tokenizer).__name__}.")
     labels = tokenizer.convert_ids_to_tokens(encoding["input_ids"])
+    places = list(zip(encoding["offset_mapping"], encoding.word_ids(), strict=True))
     tokens, end = [], 0
-    for label, (_, stop), word in zip(labels, encoding["offset_mapping"], encoding.word_ids(), strict=True):
+    for label, place, following in zip(labels, places, [*places[1:], ((0, 0), None)], strict=True):
+        (start, stop), word = place
         if word is None:
             tokens.append(ShownToken(label, f"{label} ", None, True))
             continue
-        # Some tokenizers split one character into several tokens of the same offsets: it is shown once.
+        if following[1] is not None and following[0][0] == start:
+            # A mark of the next token's capital, or one of several tokens of one character: the last shows the text.
+            word, stop = following[1], start
         tokens.append(ShownToken(label, text[end:stop] if stop > end else "", word, False))
         end = max(end, stop)
     return tokens

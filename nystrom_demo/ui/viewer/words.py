@@ -5,6 +5,7 @@ from decimal import Decimal
 import torch
 
 from nystrom_demo.analysis import Maps
+from nystrom_demo.checkpoints.capitals import MARK
 
 ROW_SUM_SLACK = 0.01  # a row's sum is called off when it is further from one than this
 
@@ -14,7 +15,7 @@ def head_words(maps: Maps, layer: int, head: int, num_landmarks: int, labels: li
     n = len(maps.exact)
     return {
         "title": f"Layer {layer + 1}, head {head + 1}",
-        "lead": _lead(maps, num_landmarks, labels),
+        "lead": _lead(maps, num_landmarks, labels) + _marks(labels),
         "negative": _negative(maps, num_landmarks),
         "row_sums": _row_sums(maps, num_landmarks),
         "exact": _picture("Exact attention", maps.exact, labels),
@@ -47,6 +48,12 @@ def _lead(maps: Maps, m: int, labels: list[str]) -> str:
         f"‹{labels[row]}› reads ‹{labels[column]}›: {_number(maps.exact[row, column])} exactly, "
         f"{_number(maps.landmark[row, column])} through landmarks, {_number(largest, sign=True)}."
     )
+
+
+def _marks(labels: list[str]) -> str:
+    if MARK not in labels:
+        return ""
+    return f" The token {MARK} says that the next word begins with a capital: this vocabulary has small letters only."
 
 
 def _negative(maps: Maps, m: int) -> str:

@@ -304,6 +304,11 @@ def test_a_weighted_mean_takes_frozen_modules_from_where_it_is_told(trained, two
     assert not torch.equal(mine.get_submodule(part).weight, tables.get_submodule(part).weight)
 
 
+def test_a_trained_checkpoints_tokenizer_cuts_no_text(trained):
+    table = json.loads((last_checkpoint(trained / "work/first") / "tokenizer.json").read_text())
+    assert (table["truncation"], table["padding"]) == (None, None)
+
+
 @pytest.mark.parametrize("weights", [[0.5], [0.5, 0.6]])
 def test_weights_that_do_not_fit_the_runs_are_refused(weights, trained, two_trunks, tmp_path):
     folders = [last_checkpoint(trained / "work/answers"), last_checkpoint(trained / "work/first")]

@@ -1,5 +1,6 @@
 """The recipe's sources as pools of examples, tokenised once and kept in the work folder."""
 
+import copy
 import hashlib
 import os
 import pickle
@@ -32,6 +33,7 @@ from nystrom_demo.training.recipe import Recipe, Source
 def load_pools(recipe: Recipe, data: Path, tokenizer: PreTrainedTokenizerFast, work: Path) -> list[Pool]:
     """One pool a source. Examples come from `work/tokens` where a run with the same source and data left them."""
     cache = work / "tokens"
+    tokenizer = copy.deepcopy(tokenizer)  # encoding sets truncation on the object, which would be saved with it
     marking = mark_capitals(tokenizer) if any(source.capitals for source in recipe.sources) else None
     return [
         Pool(

@@ -277,6 +277,14 @@ def test_tokens_are_kept_and_word_counts_come_from_the_running_text(recipe, data
     assert counts[tokenizer.convert_tokens_to_ids("river")] == 6
 
 
+def test_what_is_kept_of_a_source_serves_it_alone_and_among_others(recipe, data, tokenizer, tmp_path):
+    load_pools(recipe, data, tokenizer, tmp_path)
+    kept = set((tmp_path / "tokens").iterdir())
+    for source in recipe.sources:
+        load_pools(replace(recipe, sources=(source,)), data, tokenizer, tmp_path)
+    assert set((tmp_path / "tokens").iterdir()) == kept
+
+
 def test_the_common_recipe_trains_every_task():
     assert read_recipe(COMMON).tasks == TASKS
 

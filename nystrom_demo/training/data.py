@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import json
 import os
 import pickle
 import tempfile
@@ -93,6 +94,12 @@ def _rows(read, paths: Iterable[Path]) -> list:
     return list(chain.from_iterable(map(read, paths)))
 
 
+def _reading(tokenizer: PreTrainedTokenizerFast) -> str:
+    """All that decides how a tokenizer reads a text but where it cuts, which each call sets anew."""
+    table = json.loads(tokenizer.backend_tokenizer.to_str())
+    return json.dumps({part: table[part] for part in table if part not in ("truncation", "padding")})
+
+
 def _cached_examples(
     source: Source, recipe: Recipe, data: Path, tokenizer: PreTrainedTokenizerFast, cache: Path
 ) -> list[Example]:
@@ -109,7 +116,7 @@ def _cached_examples(
         ),
         recipe.labels,
         recipe.seed,
-        tokenizer.backend_tokenizer.to_str(),
+        _reading(tokenizer),
     )
     path = cache / f"{source.task}-{hashlib.sha256(repr(made_from).encode()).hexdigest()[:16]}.pickle"
     if path.exists():

@@ -82,9 +82,10 @@ def word_counts(pools: Iterable[Pool], vocab_size: int) -> torch.Tensor:
 
 
 def _passages(source: Source, paths: Iterable[Path], tokenizer: PreTrainedTokenizerFast) -> list[dict]:
-    questions = _rows(readers.read_questions, paths)
     if source.cloze:
-        questions = cloze_questions(list(dict.fromkeys(row["context"] for row in questions)))
+        questions = cloze_questions(_rows(readers.read_statements, paths))
+    else:
+        questions = _rows(readers.read_questions, paths)
     if source.pack:
         questions = lengthen(questions, tokenizer, source.max_length - QUERY)
     return take_answers_away(questions, source.unanswerable)

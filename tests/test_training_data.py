@@ -321,6 +321,13 @@ def test_a_recipe_goes_by_its_name_or_its_path(tmp_path):
     assert find_recipe(str(tmp_path / "answers.toml")) == tmp_path / "answers.toml"
 
 
+def test_kinds_of_entities_take_the_recipe_s_names():
+    rows = [readers.Tagged(["Ada", "of", "New", "York", "sang"], ["B-person", "O", "B-place", "I-place", "B-work"])]
+    (row,) = readers.rename_kinds(rows, {"person": "PER", "place": "LOC"})
+    assert row.tokens == rows[0].tokens
+    assert row.tags == ["B-PER", "O", "B-LOC", "I-LOC", "B-work"]
+
+
 def test_an_unknown_task_is_refused(tmp_path):
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE.replace('"masked-lm"', '"translation"'))
@@ -342,6 +349,7 @@ def test_statements_are_read_as_running_text(recipe, data, tokenizer):
         ("question-answering", {"max_length": 20}),
         ("token-classification", {"pack": False}),
         ("token-classification", {"max_length": 16}),
+        ("token-classification", {"kinds": {"PER": "ORG"}}),
         ("masked-lm", {"lengths": {8: 1.0}}),
     ],
 )

@@ -63,7 +63,7 @@ def read_examples(source: Source, recipe: Recipe, data: Path, tokenizer: PreTrai
         return text_examples(_rows(readers.read_labelled, paths), tokenizer, source.max_length)
     if source.task == "token-classification":
         labels = recipe.labels[source.task]
-        rows = _rows(readers.read_tagged, paths)
+        rows = readers.rename_kinds(_rows(readers.read_tagged, paths), source.kinds or {})
         examples = word_examples(rows, tokenizer, labels, source.max_length, source.pack)
         return label_behind_marks(examples, tokenizer, labels) if source.capitals else examples
     if source.task == "question-answering":
@@ -114,6 +114,7 @@ def _cached_examples(
             source.question,
             source.unanswerable,
             source.cloze,
+            source.kinds,
         ),
         recipe.labels,
         recipe.seed,

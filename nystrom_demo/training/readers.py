@@ -43,6 +43,12 @@ def read_tagged(path: Path) -> list[Tagged]:
     return sentences
 
 
+def rename_kinds(sentences: list[Tagged], kinds: dict[str, str]) -> list[Tagged]:
+    """The sentences with B-x and I-x as B-y and I-y for each x: y of `kinds`; other tags stay as they are."""
+    names = {f"{place}-{old}": f"{place}-{new}" for old, new in kinds.items() for place in "BI"}
+    return [Tagged(tokens, [names.get(tag, tag) for tag in tags]) for tokens, tags in sentences]
+
+
 def read_questions(path: Path) -> list[dict]:
     """Questions with answers or with choices, as the file's own dictionaries."""
     return [json.loads(line) for line in _lines(path) if line]

@@ -57,9 +57,9 @@ class Source:
     right answers are read as plain text. pack: join sentences, or passages, up to max_length. question: ask this of two
     choices in place of the file's own question, with the other choice right. unanswerable: part of the questions that
     are asked of a passage without their answer. cloze: of a file of questions take the passages only, and ask sentences
-    of theirs with a name, number or term hidden. capitals: put a mark before each word that begins with one. hidden:
-    part of the words that another task than masked words sees as [MASK], so that it learns to do without any one of
-    them.
+    of theirs with a name, number or term hidden. kinds: of a tagged file, the recipe's name for each kind of entity
+    that the file names otherwise. capitals: put a mark before each word that begins with one. hidden: part of the words
+    that another task than masked words sees as [MASK], so that it learns to do without any one of them.
     """
 
     task: str
@@ -73,6 +73,7 @@ class Source:
     question: str = ""
     unanswerable: float = 0.0
     cloze: bool = False
+    kinds: dict[str, str] | None = None
     capitals: bool = False
     hidden: float = 0.0
 

@@ -60,8 +60,8 @@ class TestAnswers:
 
     def test_the_sentence_names_the_ends_and_where_the_answer_changes(self):
         assert figures.summary_of(figures.answer_curve(ANSWERS, num_tokens=1100)) == (
-            "Exact attention gives its answer a probability of 75 %; with 1 landmark it has 50 %, with 8 "
-            "(of 1,100 tokens) 74 %, and they answer otherwise at m = 1."
+            "Exact attention gives its answer a probability of 75.0\xa0%; with 1 landmark it has 50.0\xa0%, with 8 "
+            "(of 1,100 tokens) 74.0\xa0%, and they answer otherwise at m = 1."
         )
         agreeing = ANSWERS[ANSWERS.agrees]
         sentence = figures.summary_of(figures.answer_curve(agreeing, num_tokens=11))

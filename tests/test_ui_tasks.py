@@ -10,6 +10,7 @@ import pytest
 
 from nystrom_demo import tasks
 from nystrom_demo.config import EXACT
+from nystrom_demo.figures.words import as_probability
 from nystrom_demo.serving.estimates import encoder_bytes
 from nystrom_demo.serving.limits import Limits, under_limits
 from nystrom_demo.tasks.latency import compare_latency
@@ -18,7 +19,7 @@ from nystrom_demo.ui.bench import BenchValues
 from nystrom_demo.ui.examples import load_examples
 from nystrom_demo.ui.heads import answers, choices, entities, labels, masked
 from nystrom_demo.ui.heads.asked import Asked, Masks, toggle_mask
-from nystrom_demo.ui.heads.markup import Stretch, bars, excerpt, marked_text, percent
+from nystrom_demo.ui.heads.markup import Stretch, bars, excerpt, marked_text
 from nystrom_demo.ui.readout import count_tokens
 from nystrom_demo.ui.tasks_tab import Sweep
 
@@ -60,7 +61,7 @@ def test_both_columns_show_the_packages_own_numbers(tiny_checkpoints, task):
     answer = show(tiny_checkpoints, task, masks=[(0, 4)])[2]
     settings = BenchValues(TEXT, task, 3, 6, False, "cpu").settings()
     wanted = expected(tiny_checkpoints, task, EXACT) + expected(tiny_checkpoints, task, settings)
-    assert numbers(answer) == [escape(percent(score)) for score in wanted]
+    assert numbers(answer) == [escape(as_probability(score)) for score in wanted]
 
 
 def test_passes_at_once_take_the_memory_of_both(tiny_checkpoints):
@@ -116,7 +117,7 @@ def test_entities_are_the_packages_own(tiny_checkpoints):
     found = tasks.tag(tiny_checkpoints["token-classification"], TEXT).entities
     assert found
     shown = re.findall(r'data-tag="([^"]*)">([^<]*)<', exact)
-    assert shown == [(f"{entity.entity} {percent(entity.score)}", entity.word) for entity in found]
+    assert shown == [(f"{entity.entity} {as_probability(entity.score)}", entity.word) for entity in found]
 
 
 def saved(answer: str) -> pd.DataFrame:
@@ -132,7 +133,7 @@ def test_what_is_saved_of_an_answer_is_what_both_columns_show(tiny_checkpoints, 
     shown = numbers(answer)
     if task == "token-classification":
         shown = [tag.rsplit(" ", 1)[1] for tag in re.findall(r'data-tag="([^"]*)"', answer)]
-    assert [escape(percent(score)) for score in table.probability] == shown
+    assert [escape(as_probability(score)) for score in table.probability] == shown
 
 
 def test_an_answer_without_entities_is_saved_as_a_table_without_rows():
@@ -254,7 +255,7 @@ def test_verdicts_say_whether_landmarks_agree(tiny_checkpoints):
 
 
 def test_probabilities_are_never_rounded_to_certainty():
-    said = [percent(p).replace("\N{NO-BREAK SPACE}", " ") for p in (0, 0.0004, 0.931, 0.9996, 1)]
+    said = [as_probability(p).replace("\N{NO-BREAK SPACE}", " ") for p in (0, 0.0004, 0.931, 0.9996, 1)]
     assert said == ["0.0 %", "< 0.1 %", "93.1 %", "> 99.9 %", "100.0 %"]
 
 

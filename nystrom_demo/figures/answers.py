@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from nystrom_demo.figures.roles import ROLES
 from nystrom_demo.figures.style import mark_x, plain, styled
-from nystrom_demo.figures.words import counted, percent
+from nystrom_demo.figures.words import as_probability, counted
 
 
 def answer_curve(points: pd.DataFrame, *, num_tokens: int, chosen: int | None = None, height: int = 300) -> go.Figure:
@@ -58,7 +58,7 @@ def _landmark_line(swept: pd.DataFrame) -> go.Scatter:
 
 
 def _summary(exact: pd.Series, swept: pd.DataFrame, num_tokens: int) -> str:
-    sentence = f"Exact attention gives its answer a probability of {percent(exact.probability)}"
+    sentence = f"Exact attention gives its answer a probability of {as_probability(exact.probability)}"
     if swept.empty:
         return sentence + "."
     first, last = swept.iloc[0], swept.iloc[-1]
@@ -68,6 +68,6 @@ def _summary(exact: pd.Series, swept: pd.DataFrame, num_tokens: int) -> str:
         agreement = f"they answer {'otherwise' if len(differs) else 'the same'} at each m"
     few = counted(first.num_landmarks, "landmark", "landmarks")
     return (
-        f"{sentence}; with {few} it has {percent(first.probability)}, "
-        f"with {last.num_landmarks:,} (of {num_tokens:,} tokens) {percent(last.probability)}, and {agreement}."
+        f"{sentence}; with {few} it has {as_probability(first.probability)}, "
+        f"with {last.num_landmarks:,} (of {num_tokens:,} tokens) {as_probability(last.probability)}, and {agreement}."
     )

@@ -40,6 +40,16 @@ def percent(share: float) -> str:
     return f"{value:.{digits}f} %"
 
 
+def as_probability(probability: float) -> str:
+    """93.1 % with an unbreakable space; < 0.1 and > 99.9 where a digit more would say 0 or 100."""
+    share = 100 * probability
+    if 0 < share < 0.1:
+        return "<\N{NO-BREAK SPACE}0.1\N{NO-BREAK SPACE}%"
+    if 99.9 < share < 100:
+        return ">\N{NO-BREAK SPACE}99.9\N{NO-BREAK SPACE}%"
+    return f"{share:.1f}\N{NO-BREAK SPACE}%"
+
+
 def duration(seconds: float) -> str:
     """Seconds in the unit that fits, microseconds to days."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1), ("ms", 1e-3)):

@@ -4,8 +4,9 @@ from html import escape
 
 import pandas as pd
 
+from nystrom_demo.figures.words import as_probability
 from nystrom_demo.tasks import Answers
-from nystrom_demo.ui.heads.markup import Stretch, bars, marked_text, percent
+from nystrom_demo.ui.heads.markup import Stretch, bars, marked_text
 
 # A passage longer than its box is scrolled to its answer.
 SCROLL_JS = """
@@ -29,7 +30,7 @@ def verdict(exact: Answers, landmark: Answers) -> str:
     if landmark.no_answer:
         return "They differ: exact attention finds an answer, landmarks do not."
     here, there = exact.answers[0], landmark.answers[0]
-    scores = f"{percent(here.score)} exactly, {percent(there.score)} over landmarks"
+    scores = f"{as_probability(here.score)} exactly, {as_probability(there.score)} over landmarks"
     if (here.start, here.end) == (there.start, there.end):
         return f"Both give the same answer: {scores}."
     if here.start < there.end and there.start < here.end:
@@ -41,8 +42,8 @@ def column(result: Answers, context: str) -> str:
     if not result.answers:
         return '<p class="said">No answer</p>'
     best, *others = result.answers
-    stretches = [Stretch(best.start, best.end, "faint" if result.no_answer else "lit", percent(best.score))]
-    stretches += [Stretch(other.start, other.end, "next", percent(other.score)) for other in others]
+    stretches = [Stretch(best.start, best.end, "faint" if result.no_answer else "lit", as_probability(best.score))]
+    stretches += [Stretch(other.start, other.end, "next", as_probability(other.score)) for other in others]
     said = "No answer is likely here" if result.no_answer else best.answer
     rows = [(answer.answer, answer.score) for answer in result.answers]
     rows.append(("no answer", result.no_answer_score))

@@ -2,17 +2,19 @@
 
 import pandas as pd
 
+from nystrom_demo.figures.words import as_probability
 from nystrom_demo.tasks import Choice
-from nystrom_demo.ui.heads.markup import bars, percent
+from nystrom_demo.ui.heads.markup import bars
 
 
 def verdict(exact: Choice, landmark: Choice) -> str:
     here, there = exact.scores[exact.index], landmark.scores[exact.index]
     if exact.index == landmark.index:
-        return f"Both choose option {exact.index + 1}: {percent(here)} exactly, {percent(there)} over landmarks."
+        scores = f"{as_probability(here)} exactly, {as_probability(there)} over landmarks"
+        return f"Both choose option {exact.index + 1}: {scores}."
     return (
-        f"They differ: exact attention chooses option {exact.index + 1} ({percent(here)}), "
-        f"landmarks option {landmark.index + 1} ({percent(landmark.scores[landmark.index])})."
+        f"They differ: exact attention chooses option {exact.index + 1} ({as_probability(here)}), "
+        f"landmarks option {landmark.index + 1} ({as_probability(landmark.scores[landmark.index])})."
     )
 
 

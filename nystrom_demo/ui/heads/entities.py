@@ -5,8 +5,9 @@ from html import escape
 import pandas as pd
 
 from nystrom_demo.figures.roles import SEGMENTS
+from nystrom_demo.figures.words import as_probability
 from nystrom_demo.tasks import Entity, Tagging
-from nystrom_demo.ui.heads.markup import Stretch, marked_text, percent
+from nystrom_demo.ui.heads.markup import Stretch, marked_text
 
 
 def verdict(exact: Tagging, landmark: Tagging) -> str:
@@ -30,7 +31,7 @@ def column(result: Tagging, other: Tagging, text: str, kinds: list[str]) -> str:
             entity.start,
             entity.end,
             "entity" if _key(entity) in shared else "entity alone",
-            f"{entity.entity} {percent(entity.score)}",
+            f"{entity.entity} {as_probability(entity.score)}",
             kind_colour(entity.entity, kinds),
         )
         for entity in result.entities

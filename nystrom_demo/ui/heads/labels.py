@@ -2,18 +2,19 @@
 
 import pandas as pd
 
+from nystrom_demo.figures.words import as_probability
 from nystrom_demo.tasks import Classification
-from nystrom_demo.ui.heads.markup import bars, percent
+from nystrom_demo.ui.heads.markup import bars
 
 
 def verdict(exact: Classification, landmark: Classification) -> str:
     here, there = exact.probabilities[exact.label], landmark.probabilities[exact.label]
     if exact.label == landmark.label:
-        return f"Both say {exact.label}: {percent(here)} exactly, {percent(there)} over landmarks."
+        return f"Both say {exact.label}: {as_probability(here)} exactly, {as_probability(there)} over landmarks."
     other = landmark.probabilities[landmark.label]
     return (
-        f"They differ: exact attention says {exact.label} ({percent(here)}), "
-        f"landmarks say {landmark.label} ({percent(other)})."
+        f"They differ: exact attention says {exact.label} ({as_probability(here)}), "
+        f"landmarks say {landmark.label} ({as_probability(other)})."
     )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
+from nystrom_demo.figures.words import as_probability
+
 EXCERPT_CHARS = 1_400
 
 
@@ -17,16 +19,6 @@ class Stretch(NamedTuple):
     colour: str = ""
 
 
-def percent(probability: float) -> str:
-    """93.1 % with an unbreakable space; < 0.1 and > 99.9 where a digit more would say 0 or 100."""
-    share = 100 * probability
-    if 0 < share < 0.1:
-        return "<\N{NO-BREAK SPACE}0.1\N{NO-BREAK SPACE}%"
-    if 99.9 < share < 100:
-        return ">\N{NO-BREAK SPACE}99.9\N{NO-BREAK SPACE}%"
-    return f"{share:.1f}\N{NO-BREAK SPACE}%"
-
-
 def bars(rows: Iterable[tuple[str, float]], *, first_is_answer: bool = True, marked: int | None = None) -> str:
     """A list of names with their probabilities as bars; the answer's row is strong."""
     chosen = 0 if first_is_answer and marked is None else marked
@@ -36,7 +28,7 @@ def bars(rows: Iterable[tuple[str, float]], *, first_is_answer: bool = True, mar
         items.append(
             f'<li{strong}><span class="name">{escape(name)}</span>'
             f'<span class="bar"><i style="width:{100 * probability:.2f}%"></i></span>'
-            f'<span class="number">{escape(percent(probability))}</span></li>'
+            f'<span class="number">{escape(as_probability(probability))}</span></li>'
         )
     return f'<ol class="bars">{"".join(items)}</ol>'
 

@@ -1,7 +1,9 @@
 """What is made of training: figures, the box of checkpoints, and its cards."""
 
 import gzip
+import io
 import json
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,17 +38,34 @@ from nystrom_demo.training.recipe import RECIPES, TASKS, read_recipe
 from nystrom_demo.training.train import begin_with, last_checkpoint
 
 
-def test_evaluation_gives_each_measure_at_each_number_of_landmarks(trained, capsys):
-    run(
-        trained,
-        *("evaluate", trained / "work/first", "--data", trained / "data", "--landmarks", "4,exact"),
-        *("--limit", 5, "--json", trained / "figures.json", "--threads", 1),
-    )
-    rows = read_rows(trained / "figures.json")
+@pytest.fixture(scope="module")
+def measured(trained, tmp_path_factory) -> tuple[Path, str]:
+    """The file of the first run's figures, and what `evaluate` printed."""
+    path, printed = tmp_path_factory.mktemp("measured") / "figures.json", io.StringIO()
+    with redirect_stdout(printed):
+        run(
+            trained,
+            *("evaluate", trained / "work/first", "--data", trained / "data", "--landmarks", "4,exact"),
+            *("--limit", 5, "--json", path, "--threads", 1),
+        )
+    return path, printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def box(trained, tmp_path_factory) -> Path:
+    """The box of the first run alone."""
+    box = tmp_path_factory.mktemp("exported") / "box"
+    run(trained, "export", box, f"{trained / 'recipe.toml'}={trained / 'work/first'}")
+    return box
+
+
+def test_evaluation_gives_each_measure_at_each_number_of_landmarks(measured):
+    path, printed = measured
+    rows = read_rows(path)
     assert {row.task for row in rows} == set(TASKS) and len(rows) == 12
     assert all(set(row.values) == {"4", "exact"} for row in rows)
     assert all(0 <= value <= 100 for row in rows for value in row.values.values())
-    assert "SQuAD v1.1 validation, half, F1" in capsys.readouterr().out
+    assert "SQuAD v1.1 validation, half, F1" in printed
 
 
 def test_predictions_are_the_models_own_at_the_number_of_landmarks(trained):
@@ -152,9 +171,7 @@ def test_a_missing_answer_is_told_where_the_first_token_outscores_every_stretch(
     assert measures.missing_answers(bench) == {"told apart": {"4": 75.0}}
 
 
-def test_the_box_loads_with_its_checksums_and_gives_the_checkpoints_output(trained):
-    box = trained / "box"
-    run(trained, "export", box, f"{trained / 'recipe.toml'}={trained / 'work/first'}")
+def test_the_box_loads_with_its_checksums_and_gives_the_checkpoints_output(trained, box):
     checkpoints = load_bundled("cpu", box=box)
     recipe = read_recipe(trained / "recipe.toml")
     trained, tokenizers = load_models(last_checkpoint(trained / "work/first"), recipe)
@@ -171,8 +188,7 @@ def test_the_box_loads_with_its_checksums_and_gives_the_checkpoints_output(train
     assert torch.equal(again["masked-lm"].cls.predictions.bias, plain.cls.predictions.bias)
 
 
-def test_the_encoders_weights_are_stored_once_in_half_precision(trained):
-    box = trained / "box"
+def test_the_encoders_weights_are_stored_once_in_half_precision(box):
     assert sorted(path.relative_to(box).as_posix() for path in box.rglob("*.safetensors")) == sorted(
         ["trunks/tables.safetensors", *(f"{task}/head.safetensors" for task in TASKS)]
     )
@@ -316,10 +332,10 @@ def test_weights_that_do_not_fit_the_runs_are_refused(weights, trained, two_trun
         average(folders, tmp_path / "mean", answers_recipe(trained), weights)
 
 
-def test_cards_hold_the_figures_the_data_and_their_terms(trained):
-    box = trained / "box"
-    rows = read_rows(trained / "figures.json")
-    run(trained, "card", box, "common=1.5", "words=4.5", "--json", trained / "figures.json")
+def test_cards_hold_the_figures_the_data_and_their_terms(trained, box, measured):
+    path, _ = measured
+    rows = read_rows(path)
+    run(trained, "card", box, "common=1.5", "words=4.5", "--json", path)
     text = (box / "question-answering/README.md").read_text()
     f1 = next(row for row in rows if row.measure == "F1" and row.task == "question-answering")
     assert f"| F1 | {f1.values['4']:.1f} | {f1.values['exact']:.1f} |" in text

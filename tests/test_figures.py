@@ -36,7 +36,7 @@ from nystrom_demo.figures.scales import (
     weight_scale,
 )
 from nystrom_demo.figures.style import plain
-from nystrom_demo.figures.words import duration, memory, number, percent
+from nystrom_demo.figures.words import as_probability, duration, memory, number, percent
 
 
 @cache
@@ -238,6 +238,10 @@ class TestWords:
             "20 µs", "12.3 ms", "3 s", "1.5 min", "2 h", "2 d",
         ]  # fmt: skip
         assert [memory(x) for x in (5, 2048, 3 * 2**20, 2**31)] == ["5 bytes", "2 KiB", "3 MiB", "2 GiB"]
+
+    def test_probabilities_are_never_rounded_to_certainty(self):
+        said = [as_probability(p).replace("\N{NO-BREAK SPACE}", " ") for p in (0, 0.0004, 0.931, 0.9996, 1)]
+        assert said == ["0.0 %", "< 0.1 %", "93.1 %", "> 99.9 %", "100.0 %"]
 
     def test_a_label_is_short_and_inert(self):
         assert plain("<i>" + "x" * 99, 10) == "&lt;i&gt;xxxxxx…"

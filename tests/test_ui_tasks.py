@@ -254,11 +254,6 @@ def test_verdicts_say_whether_landmarks_agree(tiny_checkpoints):
     assert "miss 1 and see 1 others" in entities.verdict(one, two)
 
 
-def test_probabilities_are_never_rounded_to_certainty():
-    said = [as_probability(p).replace("\N{NO-BREAK SPACE}", " ") for p in (0, 0.0004, 0.931, 0.9996, 1)]
-    assert said == ["0.0 %", "< 0.1 %", "93.1 %", "> 99.9 %", "100.0 %"]
-
-
 def test_bars_mark_the_answer():
     markup = bars([("a", 0.25), ("b", 0.5)], marked=1)
     assert markup.index('class="chosen"') > markup.index(">a<")

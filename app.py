@@ -7,12 +7,12 @@ from nystrom_demo.checkpoints import BUNDLED, Library, load_bundled
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.serving.allocator import share_arenas
 from nystrom_demo.serving.gpu import is_lent
-from nystrom_demo.serving.launching import choose_device, launch, set_threads
+from nystrom_demo.serving.launch import choose_device, launch, set_threads
 from nystrom_demo.serving.memory import request_bytes
 from nystrom_demo.serving.settings import Settings
 from nystrom_demo.tasks import classify
-from nystrom_demo.ui.app import LOOK, build_app
 from nystrom_demo.ui.examples import example_for, load_examples
+from nystrom_demo.ui.page import LOOK, build_app
 
 
 def load_library(settings: Settings, device: torch.device) -> Library:

@@ -16,13 +16,13 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.pytorch_utils import apply_chunking_to_forward
 
 from nystrom_demo.attention import (
-    check_num_landmarks,
     depthwise_convolution,
     nystrom_attention,
     nystrom_factors,
     softmax_attention,
     softmax_attention_map,
 )
+from nystrom_demo.attention.checks import check_num_landmarks
 from nystrom_demo.config import IMPLEMENTATIONS, AttentionSettings, NystromformerConfig, check_settings
 
 GELUS = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}  # how torch approximates each

@@ -42,7 +42,7 @@ def serving(demo, settings=None, ready_check: Callable[[], object] = lambda: Non
 
     A thread that computes while the interpreter ends aborts the process.
     """
-    from nystrom_demo.serving.launching import start
+    from nystrom_demo.serving.launch import start
     from nystrom_demo.serving.settings import Settings
 
     gate, readiness = start(demo, settings or Settings(), ready_check=ready_check, **look)
@@ -58,7 +58,7 @@ def serving(demo, settings=None, ready_check: Callable[[], object] = lambda: Non
 def app_url(tiny_checkpoints) -> Iterator[str]:
     """Address of the whole app on the tiny checkpoints, behind the guard that app.py launches it with."""
     from nystrom_demo.tasks import classify
-    from nystrom_demo.ui.app import LOOK, build_app
+    from nystrom_demo.ui.page import LOOK, build_app
 
     checkpoint = tiny_checkpoints["sequence-classification"]
     with serving(build_app(tiny_checkpoints), ready_check=lambda: classify(checkpoint, "x"), **LOOK) as demo:

@@ -5,12 +5,12 @@ import os
 import pytest
 from analysis_by_hand import input_ids, model  # noqa: F401  (fixtures)
 from browser import TIMEOUT_MS, app_url, open_page  # noqa: F401  (fixtures)
-from tiny_box import make_tiny_box
+from tiny_checkpoints import make_tiny_box
 from training_runs import make_folders
 
 from nystrom_demo.benchmark.pages import chromium_path
 from nystrom_demo.checkpoints import Library, load_bundled
-from nystrom_demo.serving.remembering import ANSWERS
+from nystrom_demo.limits.cache import ANSWERS
 
 
 def pytest_collection_modifyitems(items):
@@ -32,7 +32,7 @@ def tiny_box(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_checkpoints(tiny_box) -> Library:
-    """The five tiny checkpoints by task, loaded as the bundled ones are: one trunk in all of them."""
+    """The five tiny checkpoints by task, loaded as the bundled ones are: one encoder in all of them."""
     return Library({"cpu": load_bundled("cpu", box=tiny_box)})
 
 

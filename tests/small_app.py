@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import gradio as gr
 import torch
 
-from nystrom_demo.serving.admission import admit
-from nystrom_demo.serving.launching import launch
+from nystrom_demo.limits.admission import admit
+from nystrom_demo.limits.validation import check_choice, check_integer, check_text
+from nystrom_demo.serving.launch import launch
 from nystrom_demo.serving.settings import Settings
-from nystrom_demo.serving.validation import check_choice, check_integer, check_text
 
 TASKS = ("words", "letters")
 MAX_CHARS = 2_000

@@ -146,7 +146,10 @@ WEIGHT_FILES = {
     "not a number": (weights(lambda w: w[QUERY].fill_(torch.nan)), "weights that are not finite numbers"),
     "infinite": (weights(lambda w: w[QUERY].fill_(torch.inf)), "weights that are not finite numbers"),
     "a link out": (link(WEIGHTS, "weights"), "model.safetensors is a link that leaves the checkpoint's folder"),
-    "an index to the folder beside": (moved("../trunks/tables.safetensors"), "files lie in its own folder, but one is"),
+    "an index to the folder beside": (
+        moved("../encoders/tables.safetensors"),
+        "files lie in its own folder, but one is",
+    ),
     "an index to the root": (moved("/etc/passwd"), "files lie in its own folder, but one is named '/etc/passwd'"),
     "an index to a parent": (moved(".."), "files lie in its own folder"),
     "an index to a missing file": (moved("c.safetensors"), "names 'c.safetensors', which is no safetensors file"),

@@ -1,4 +1,4 @@
-"""The mathematics of attention.py and pinv.py: formulas, limits, errors."""
+"""The mathematics of nystrom.py and pseudo_inverse.py: formulas, limits, errors."""
 
 import pytest
 import torch

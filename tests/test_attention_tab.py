@@ -15,9 +15,9 @@ from nystrom_demo.analysis import LayerInputs, attention_maps, collect_layers, h
 from nystrom_demo.checkpoints import Library, load_bundled
 from nystrom_demo.checkpoints.capitals import mark_capitals
 from nystrom_demo.config import EXACT, AttentionSettings
-from nystrom_demo.ui import error_tab
-from nystrom_demo.ui.attention_tab import TextReader, read_text, show_head, show_mosaic, show_tab
-from nystrom_demo.ui.bench import BenchValues, head_within
+from nystrom_demo.ui.sidebar import BenchValues, head_within
+from nystrom_demo.ui.tabs import error as error_tab
+from nystrom_demo.ui.tabs.attention import TextReader, read_text, show_head, show_mosaic, show_tab
 from nystrom_demo.ui.viewer import ShownToken, head_payload, shown_tokens
 from nystrom_demo.ui.viewer.payload import check_sizes
 from nystrom_demo.ui.viewer.words import head_words
@@ -146,7 +146,7 @@ def test_shown_tokens_give_the_text_back(tiny_checkpoints):
     assert pieces and all(token.word is not None for token in pieces)
 
 
-def test_heads_of_one_trunk_are_read_by_their_own_tokenizers():
+def test_heads_of_one_encoder_are_read_by_their_own_tokenizers():
     reader = TextReader(Library({"cpu": load_bundled("cpu")}))
     read = [reader.read(bench("Anna came", task=f"{kind}-classification")) for kind in ("sequence", "token")]
     labels = [[token.label for token in text.tokens[1:-1]] for text in read]
@@ -261,7 +261,7 @@ def test_the_reader_keeps_the_last_texts_and_no_more(tiny_checkpoints):
     reader = TextReader(tiny_checkpoints, kept=2)
     first = reader.read(bench("great film"))
     assert reader.read(bench("great film")) is first
-    assert reader.read(bench("great film", task="question-answering")) is first  # the trunk is the same
+    assert reader.read(bench("great film", task="question-answering")) is first  # the encoder is the same
     reader.read(bench("bad film"))
     reader.read(bench("old city"))
     assert reader.read(bench("great film")) is not first

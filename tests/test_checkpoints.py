@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from tiny_box import make_tokenizer, write_checksums
+from tiny_checkpoints import make_tokenizer, write_checksums
 
 import nystrom_demo
 from nystrom_demo import AttentionSettings, NystromformerConfig
@@ -32,12 +32,12 @@ def box(tiny_box, tmp_path) -> Path:
     return Path(shutil.copytree(tiny_box, tmp_path / "box"))
 
 
-def test_the_bundled_heads_share_one_trunk(tiny_checkpoints):
+def test_the_bundled_heads_share_one_encoder(tiny_checkpoints):
     assert tuple(tiny_checkpoints) == TASKS
-    trunks = [checkpoint.model.nystromformer for checkpoint in tiny_checkpoints.values()]
-    assert all(trunk is trunks[0] for trunk in trunks)
+    encoders = [checkpoint.model.nystromformer for checkpoint in tiny_checkpoints.values()]
+    assert all(encoder is encoders[0] for encoder in encoders)
     decoder = tiny_checkpoints["masked-lm"].model.cls.predictions.decoder
-    assert decoder.weight is trunks[0].embeddings.word_embeddings.weight
+    assert decoder.weight is encoders[0].embeddings.word_embeddings.weight
 
 
 def test_a_bundled_checkpoint_is_what_transformers_loads_from_its_folder(tiny_box, tiny_checkpoints):
@@ -88,7 +88,7 @@ def test_a_bundled_name_loads_from_the_box_in_the_environment(tiny_box, monkeypa
 
 
 @pytest.mark.parametrize(
-    "file", ["trunks/tables.safetensors", "masked-lm/head.safetensors", "multiple-choice/config.json",
+    "file", ["encoders/tables.safetensors", "masked-lm/head.safetensors", "multiple-choice/config.json",
              "question-answering/tokenizer.json", "token-classification/model.safetensors.index.json"]
 )  # fmt: skip
 def test_a_flipped_bit_in_the_box_is_refused(file, box):
@@ -101,9 +101,9 @@ def test_a_flipped_bit_in_the_box_is_refused(file, box):
 
 def test_a_box_without_a_whole_manifest_is_refused(box):
     sums = json.loads((box / "SHA256SUMS.json").read_text())
-    del sums["trunks/tables.safetensors"]
+    del sums["encoders/tables.safetensors"]
     (box / "SHA256SUMS.json").write_text(json.dumps(sums))
-    with pytest.raises(CheckpointError, match=r"The bundled file trunks/tables\.safetensors is not the one"):
+    with pytest.raises(CheckpointError, match=r"The bundled file encoders/tables\.safetensors is not the one"):
         load_bundled("cpu", box=box)
     (box / "SHA256SUMS.json").unlink()
     with pytest.raises(CheckpointError, match=r"The bundled checkpoints have no SHA256SUMS\.json"):
@@ -121,9 +121,9 @@ def test_a_box_whose_files_lack_a_weight_is_refused(box):
 
 
 def test_a_file_of_the_box_that_lies_outside_it_is_refused(box):
-    outside = shutil.move(box / "trunks", box.parent / "trunks")
+    outside = shutil.move(box / "encoders", box.parent / "encoders")
     for index in box.glob("*/model.safetensors.index.json"):
-        index.write_text(index.read_text().replace("../trunks", "../../trunks"))
+        index.write_text(index.read_text().replace("../encoders", "../../encoders"))
     write_checksums(box)
     with pytest.raises(CheckpointError, match=r"The bundled file tables\.safetensors is not the one"):
         load_bundled("cpu", box=box)
@@ -131,7 +131,7 @@ def test_a_file_of_the_box_that_lies_outside_it_is_refused(box):
 
 
 def test_only_the_bundled_box_may_point_beside_itself(box):
-    with pytest.raises(CheckpointError, match=r"files lie in its own folder, but one is named '\.\./trunks/tables"):
+    with pytest.raises(CheckpointError, match=r"files lie in its own folder, but one is named '\.\./encoders/tables"):
         load_checkpoint(box / "masked-lm", "masked-lm", device="cpu")
 
 
@@ -164,7 +164,7 @@ def test_a_head_that_the_files_lack_is_announced_as_new(tiny_checkpoints, tmp_pa
 
 def test_a_refused_load_leaves_a_loaded_model_as_it_was(tiny_checkpoints, box):
     before = fill_mask(tiny_checkpoints["masked-lm"], "the [MASK] sat")
-    (box / "trunks" / "tables.safetensors").write_bytes(b"")
+    (box / "encoders" / "tables.safetensors").write_bytes(b"")
     with pytest.raises(CheckpointError):
         load_bundled("cpu", box=box)
     assert fill_mask(tiny_checkpoints["masked-lm"], "the [MASK] sat") == before

@@ -12,8 +12,8 @@ from waiting import in_time
 from nystrom_demo.benchmark.visitor import free_port
 from nystrom_demo.lessons import load_lessons
 from nystrom_demo.serving.settings import Settings
-from nystrom_demo.ui.app import LOOK, build_app
 from nystrom_demo.ui.examples import load_examples
+from nystrom_demo.ui.page import LOOK, build_app
 
 pytestmark = pytest.mark.browser
 

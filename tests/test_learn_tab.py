@@ -8,11 +8,11 @@ import gradio as gr
 import pytest
 
 from nystrom_demo.lessons import Controls, load_lessons
-from nystrom_demo.serving.limits import Limits, under_limits
-from nystrom_demo.ui.app import build_app
-from nystrom_demo.ui.bench import BenchValues
+from nystrom_demo.limits.budget import Limits, under_limits
 from nystrom_demo.ui.learn import picture_payload, text_payload
-from nystrom_demo.ui.learn_tab import OWN_CONTROLS, TourControls, go, nearest_step, show_step
+from nystrom_demo.ui.page import build_app
+from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.ui.tabs.learn import OWN_CONTROLS, TourControls, go, nearest_step, show_step
 
 LESSONS = load_lessons()
 TEXT = "The film was great, and Mary walked to the bank by the river in London."

@@ -7,11 +7,11 @@ import gradio as gr
 import pytest
 from browser import TIMEOUT_MS, Watch, new_page, serving
 from playwright.sync_api import expect
-from tiny_box import make_tiny_box
+from tiny_checkpoints import make_tiny_box
 
 from nystrom_demo.checkpoints import Library, load_bundled
-from nystrom_demo.serving.validation import Refusal
-from nystrom_demo.ui.app import LOOK, build_app
+from nystrom_demo.limits.validation import Refusal
+from nystrom_demo.ui.page import LOOK, build_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -8,9 +8,9 @@ import pytest
 from browser import serving
 
 from nystrom_demo import tasks
-from nystrom_demo.serving.launching import start
+from nystrom_demo.serving.launch import start
 from nystrom_demo.serving.settings import Settings
-from nystrom_demo.ui.app import build_app
+from nystrom_demo.ui.page import build_app
 
 TEXT = "john smith went to paris and saw the river"
 NAMES = {"fill_mask", "classify", "tag", "answer", "choose", "compare_attention", "time_attention"}

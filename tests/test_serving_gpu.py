@@ -11,12 +11,12 @@ import gradio as gr
 import pytest
 from small_app import build_app
 
-from nystrom_demo.serving.edge import Edge, protect, protect_all
-from nystrom_demo.serving.gate import Gate
+from nystrom_demo.limits.budget import Limits, current_limits
+from nystrom_demo.limits.validation import Refusal
 from nystrom_demo.serving.gpu import gpu_seconds, is_lent, on_gpu
-from nystrom_demo.serving.limits import Limits, current_limits
+from nystrom_demo.serving.handlers import Edge, protect, protect_all
 from nystrom_demo.serving.log import logger
-from nystrom_demo.serving.validation import Refusal
+from nystrom_demo.serving.worker_pool import Gate
 
 
 class FakeSpaces:

@@ -12,7 +12,7 @@ from small_app import build_app
 from waiting import wait_until
 
 from nystrom_demo.benchmark.visitor import free_port
-from nystrom_demo.serving.launching import start
+from nystrom_demo.serving.launch import start
 from nystrom_demo.serving.log import logger
 from nystrom_demo.serving.settings import Settings
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nystrom_demo.checkpoints.box import BOX_VARIABLE
+from nystrom_demo.checkpoints.bundled import BOX_VARIABLE
 from nystrom_demo.serving.settings import PREFIX, SPACES_FRAMES, Settings
 
 README = Path(__file__).parents[1] / "README.md"

@@ -15,12 +15,15 @@ from nystrom_demo.figures import csv_of, summary_of
 from nystrom_demo.figures.words import percent
 from nystrom_demo.lessons import PICTURES, Case, Controls, load_lessons
 from nystrom_demo.tasks import answer, choose, classify, fill_mask, tag
-from nystrom_demo.ui import error_tab, long_texts, tasks_tab, time_tab
-from nystrom_demo.ui.attention_tab import TextReader
-from nystrom_demo.ui.bench import BenchValues
-from nystrom_demo.ui.heads.asked import Asked, Masks
 from nystrom_demo.ui.readout import TASK_LABELS
-from nystrom_demo.ui.time_tab import Workbench
+from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.ui.tabs import error as error_tab
+from nystrom_demo.ui.tabs import long_texts
+from nystrom_demo.ui.tabs import tasks as tasks_tab
+from nystrom_demo.ui.tabs import time as time_tab
+from nystrom_demo.ui.tabs.attention import TextReader
+from nystrom_demo.ui.tabs.time import Workbench
+from nystrom_demo.ui.task_views.asked import Asked, Masks
 
 LESSON = load_lessons()[0]
 TEXT = 'The "great" film, and Mary\'s walk to the bank\nby the river in London {n}.'

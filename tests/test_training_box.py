@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_box import make_tokenizer
+from tiny_checkpoints import make_tokenizer
 from training_runs import run
 from transformers import AutoModelForMaskedLM
 
@@ -133,7 +133,7 @@ def test_a_task_without_a_head_cannot_be_measured(trained):
 def test_two_recipes_of_one_name_make_no_box(trained, tmp_path):
     (tmp_path / "recipe.toml").write_text((trained / "recipe.toml").read_text())
     work = trained / "work/first"
-    with pytest.raises(ValueError, match=r"A trunk's file has its recipe's name, and recipe is taken\."):
+    with pytest.raises(ValueError, match=r"An encoder's file has its recipe's name, and recipe is taken\."):
         run(
             trained, "export", tmp_path / "box", *(f"{folder / 'recipe.toml'}={work}" for folder in (trained, tmp_path))
         )
@@ -190,20 +190,20 @@ def test_the_box_loads_with_its_checksums_and_gives_the_checkpoints_output(train
 
 def test_the_encoders_weights_are_stored_once_in_half_precision(box):
     assert sorted(path.relative_to(box).as_posix() for path in box.rglob("*.safetensors")) == sorted(
-        ["trunks/tables.safetensors", *(f"{task}/head.safetensors" for task in TASKS)]
+        ["encoders/tables.safetensors", *(f"{task}/head.safetensors" for task in TASKS)]
     )
-    assert {tensor.dtype for tensor in load_file(box / "trunks/tables.safetensors").values()} == {torch.float16}
+    assert {tensor.dtype for tensor in load_file(box / "encoders/tables.safetensors").values()} == {torch.float16}
     encoder = NystromformerModel.from_pretrained(box / "masked-lm")
     assert encoder.config.conv_kernel_size == 3
 
 
-def test_a_head_that_went_on_alone_has_a_trunk_of_its_own_but_for_what_is_identical(trained, two_trunks):
-    files = {path.stem: load_file(path) for path in (two_trunks / "trunks").iterdir()}
+def test_a_head_that_went_on_alone_has_a_encoder_of_its_own_but_for_what_is_identical(trained, two_encoders):
+    files = {path.stem: load_file(path) for path in (two_encoders / "encoders").iterdir()}
     assert sorted(files) == ["answers", "recipe", "tables"]
     assert files["answers"].keys() == files["recipe"].keys() and not files["tables"].keys() & files["recipe"].keys()
     assert "nystromformer.embeddings.word_embeddings.weight" in files["tables"]
     assert "nystromformer.encoder.layer.0.attention.self.query.weight" in files["answers"]
-    checkpoints = load_bundled("cpu", box=two_trunks)
+    checkpoints = load_bundled("cpu", box=two_encoders)
     alone, *others = (checkpoints[task].model.nystromformer for task in ("question-answering", *TASKS))
     shared = [other is alone for other in others]
     assert shared == [task == "question-answering" for task in TASKS]
@@ -218,14 +218,14 @@ def test_a_head_that_went_on_alone_has_a_trunk_of_its_own_but_for_what_is_identi
     assert torch.allclose(ours, theirs, atol=0.05)
 
 
-def test_only_the_heads_that_a_checkpoint_holds_are_measured(trained, two_trunks, capsys):
+def test_only_the_heads_that_a_checkpoint_holds_are_measured(trained, two_encoders, capsys):
     options = ("--data", trained / "data", "--landmarks", "exact", "--limit", 2, "--threads", 1)
     run(trained, "evaluate", trained / "work/answers", *options, recipe="answers.toml")
     printed = capsys.readouterr().out
     assert "SQuAD" in printed and "SST-2" not in printed
 
 
-def test_a_recipes_frozen_modules_keep_their_weights_and_its_heads_alone_are_trained(trained, two_trunks):
+def test_a_recipes_frozen_modules_keep_their_weights_and_its_heads_alone_are_trained(trained, two_encoders):
     tuned, _ = load_models(last_checkpoint(trained / "work/answers"), answers_recipe(trained))
     first, _ = load_models(last_checkpoint(trained / "work/first"), read_recipe(trained / "recipe.toml"))
     assert set(tuned) == {"question-answering"}
@@ -239,7 +239,7 @@ def test_a_recipes_frozen_modules_keep_their_weights_and_its_heads_alone_are_tra
     assert {"embeddings.position_embeddings.weight", "encoder.layer.1.output.dense.weight"} <= moved
 
 
-def test_a_head_that_a_checkpoint_lacks_begins_anew_on_its_encoder(trained, two_trunks):
+def test_a_head_that_a_checkpoint_lacks_begins_anew_on_its_encoder(trained, two_encoders):
     answers = last_checkpoint(trained / "work/answers")
     recipe = read_recipe(trained / "recipe.toml")
     ours, _ = begin_with(answers, recipe, new_heads=True)
@@ -251,7 +251,7 @@ def test_a_head_that_a_checkpoint_lacks_begins_anew_on_its_encoder(trained, two_
     assert ours.heads["token-classification"].classifier.weight.std() > 0
 
 
-def test_half_a_head_is_refused_where_whole_ones_may_be_new(trained, two_trunks, tmp_path):
+def test_half_a_head_is_refused_where_whole_ones_may_be_new(trained, two_encoders, tmp_path):
     answers = last_checkpoint(trained / "work/answers")
     for path in answers.glob("*.json"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -267,7 +267,7 @@ def answers_recipe(folders):
 
 
 @pytest.fixture(scope="module")
-def two_trunks(trained):
+def two_encoders(trained):
     """A box whose answers have gone on alone from the common encoder."""
     folders = trained
     options = (*("--work", folders / "work", "--data", folders / "data", "--out", "answers", "--max-steps", 4), "--cpu")
@@ -284,12 +284,12 @@ def test_a_folder_that_is_neither_checkpoint_nor_box_is_refused(tmp_path):
         load_models(tmp_path, read_recipe())
 
 
-def test_a_training_checkpoint_without_one_of_the_recipes_heads_is_refused(trained, two_trunks):
+def test_a_training_checkpoint_without_one_of_the_recipes_heads_is_refused(trained, two_encoders):
     with pytest.raises(ValueError, match=r"lacks weights of masked-lm, .* among them"):
         load_models(last_checkpoint(trained / "work/answers"), read_recipe(trained / "recipe.toml"))
 
 
-def test_the_mean_of_two_runs_is_that_of_their_weights(trained, two_trunks):
+def test_the_mean_of_two_runs_is_that_of_their_weights(trained, two_encoders):
     out = trained / "mean"
     run(trained, "average", out, trained / "work/answers", trained / "work/first", recipe="answers.toml")
     mean, first, second = (
@@ -301,7 +301,7 @@ def test_the_mean_of_two_runs_is_that_of_their_weights(trained, two_trunks):
         assert torch.allclose(mean.get_submodule(part).weight, wanted)
 
 
-def test_a_weighted_mean_takes_frozen_modules_from_where_it_is_told(trained, two_trunks):
+def test_a_weighted_mean_takes_frozen_modules_from_where_it_is_told(trained, two_encoders):
     answers, first = last_checkpoint(trained / "work/answers"), last_checkpoint(trained / "work/first")
     early = trained / "work/first/checkpoint-3"
     out = trained / "weighted"
@@ -326,7 +326,7 @@ def test_a_trained_checkpoints_tokenizer_cuts_no_text(trained):
 
 
 @pytest.mark.parametrize("weights", [[0.5], [0.5, 0.6]])
-def test_weights_that_do_not_fit_the_runs_are_refused(weights, trained, two_trunks, tmp_path):
+def test_weights_that_do_not_fit_the_runs_are_refused(weights, trained, two_encoders, tmp_path):
     folders = [last_checkpoint(trained / "work/answers"), last_checkpoint(trained / "work/first")]
     with pytest.raises(ValueError, match=r"Wanted 2 weights with the sum 1, got 0\.5"):
         average(folders, tmp_path / "mean", answers_recipe(trained), weights)

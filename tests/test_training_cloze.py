@@ -4,7 +4,7 @@ import gzip
 import json
 
 import pytest
-from tiny_box import make_tokenizer
+from tiny_checkpoints import make_tokenizer
 
 from nystrom_demo.training import cloze
 from nystrom_demo.training.data import read_examples

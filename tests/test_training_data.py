@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_box import make_tokenizer
+from tiny_checkpoints import make_tokenizer
 from training_data import (
     ANSWERS_RECIPE,
     CHOICES,

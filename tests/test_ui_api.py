@@ -10,8 +10,8 @@ from gradio_client import Client
 from nystrom_demo import analysis, tasks
 from nystrom_demo.checkpoints import Library
 from nystrom_demo.config import EXACT, AttentionSettings
-from nystrom_demo.serving.limits import Limits, under_limits
-from nystrom_demo.serving.validation import Refusal
+from nystrom_demo.limits.budget import Limits, under_limits
+from nystrom_demo.limits.validation import Refusal
 from nystrom_demo.ui.api import Endpoints
 
 TEXT = "john smith went to paris and saw the river, the cat and the old house"
@@ -134,7 +134,9 @@ def test_an_endpoint_answers_with_the_checkpoint_that_is_named(endpoints):
     ((best, _),) = endpoints.fill_mask(text, 0, 2, "mine")
     assert (best["token"], best["score"]) == (wanted.candidates[0].token, pytest.approx(wanted.candidates[0].score))
     assert best != endpoints.fill_mask(text, 0, 2)[0][0]
-    assert endpoints.compare_attention(TEXT, 1, 2, 3, "mine") == endpoints.compare_attention(TEXT, 1, 2, 3)  # one trunk
+    assert endpoints.compare_attention(TEXT, 1, 2, 3, "mine") == endpoints.compare_attention(
+        TEXT, 1, 2, 3
+    )  # one encoder
 
 
 @pytest.mark.parametrize(

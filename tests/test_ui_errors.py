@@ -18,11 +18,11 @@ from nystrom_demo.analysis import (
 )
 from nystrom_demo.config import AttentionSettings
 from nystrom_demo.figures.words import percent
-from nystrom_demo.serving.remembering import ANSWERS
-from nystrom_demo.ui import error_tab
-from nystrom_demo.ui.attention_tab import TextReader, read_text
-from nystrom_demo.ui.bench import BenchValues
-from nystrom_demo.ui.error_tab import Known, Shown
+from nystrom_demo.limits.cache import ANSWERS
+from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.ui.tabs import error as error_tab
+from nystrom_demo.ui.tabs.attention import TextReader, read_text
+from nystrom_demo.ui.tabs.error import Known, Shown
 
 TEXT = "john smith went to paris and saw the river, the cat and the old house by the water"
 LAYER, HEAD, M = 1, 2, 5

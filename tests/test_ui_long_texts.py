@@ -7,11 +7,11 @@ from nystrom_demo.analysis import blocked_errors, collect_layers
 from nystrom_demo.analysis.lengths import error_against_length, random_inputs, repeated_inputs
 from nystrom_demo.benchmark import peak_bytes
 from nystrom_demo.config import AttentionSettings, NystromformerConfig
-from nystrom_demo.serving.estimates import lengths_bytes
-from nystrom_demo.serving.limits import Limits, under_limits
-from nystrom_demo.ui import long_texts
-from nystrom_demo.ui.bench import BenchValues
+from nystrom_demo.limits.budget import Limits, under_limits
+from nystrom_demo.limits.estimates import lengths_bytes
 from nystrom_demo.ui.readout import count_tokens
+from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.ui.tabs import long_texts
 
 TEXT = "john smith went to paris and saw the river, the cat and the old house by the water"
 SETTINGS = AttentionSettings(num_landmarks=3)

@@ -11,17 +11,17 @@ import pytest
 from nystrom_demo import tasks
 from nystrom_demo.config import EXACT
 from nystrom_demo.figures.words import as_probability
-from nystrom_demo.serving.estimates import encoder_bytes
-from nystrom_demo.serving.limits import Limits, under_limits
+from nystrom_demo.limits.budget import Limits, under_limits
+from nystrom_demo.limits.estimates import encoder_bytes
 from nystrom_demo.tasks.latency import compare_latency
-from nystrom_demo.ui import tasks_tab
-from nystrom_demo.ui.bench import BenchValues
 from nystrom_demo.ui.examples import load_examples
-from nystrom_demo.ui.heads import answers, choices, entities, labels, masked
-from nystrom_demo.ui.heads.asked import Asked, Masks, toggle_mask
-from nystrom_demo.ui.heads.markup import Stretch, bars, excerpt, marked_text
 from nystrom_demo.ui.readout import count_tokens
-from nystrom_demo.ui.tasks_tab import Sweep
+from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.ui.tabs import tasks as tasks_tab
+from nystrom_demo.ui.tabs.tasks import Sweep
+from nystrom_demo.ui.task_views import answers, choices, entities, labels, masked
+from nystrom_demo.ui.task_views.asked import Asked, Masks, toggle_mask
+from nystrom_demo.ui.task_views.markup import Stretch, bars, excerpt, marked_text
 
 TEXT = "john smith went to paris and saw the river, the cat and the old house"
 OPTIONS = "he went home\nhe saw paris\nthe cat sat"

@@ -7,10 +7,10 @@ import pytest
 from nystrom_demo.benchmark import HeadCounts, Measurement, law_of, time_attention, to_frame
 from nystrom_demo.figures import csv_of
 from nystrom_demo.figures.words import number
-from nystrom_demo.serving.limits import Limits, under_limits
-from nystrom_demo.ui import time_tab
-from nystrom_demo.ui.bench import BenchValues
-from nystrom_demo.ui.time_tab import FAR, Workbench
+from nystrom_demo.limits.budget import Limits, under_limits
+from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.ui.tabs import time as time_tab
+from nystrom_demo.ui.tabs.time import FAR, Workbench
 
 WORK = Workbench(
     methods=["softmax (SDPA)", "landmarks"],

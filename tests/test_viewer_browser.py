@@ -8,7 +8,7 @@ from waiting import in_time
 
 from nystrom_demo.analysis import attention_maps
 from nystrom_demo.config import AttentionSettings
-from nystrom_demo.ui.attention_tab import read_text
+from nystrom_demo.ui.tabs.attention import read_text
 
 pytestmark = pytest.mark.browser
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from tiny_box import make_tokenizer
+from tiny_checkpoints import make_tokenizer
 from training_data import ANSWERS_RECIPE, RECIPE, make_data
 from transformers import BertConfig, BertModel
 

@@ -8,8 +8,8 @@ import torch
 from nystrom_demo.analysis.layers import LayerInputs, check_head, landmarks_of
 from nystrom_demo.analysis.maps import exact_map, head_factors
 from nystrom_demo.attention import segment_means, softmax_attention_map
+from nystrom_demo.attention.pseudo_inverse import iterative_pinv, pinv_step
 from nystrom_demo.config import AttentionSettings
-from nystrom_demo.pinv import iterative_pinv, pinv_step
 
 PINV_STEPS = 12
 _BLOCK = 4  # vectors a step; a few make close singular values no obstacle

@@ -1,6 +1,6 @@
 """Find, vet and load checkpoints: the bundled box, a folder, or a repository of the Hugging Face Hub."""
 
-from nystrom_demo.checkpoints.box import bundled_box
+from nystrom_demo.checkpoints.bundled import bundled_box
 from nystrom_demo.checkpoints.files import CheckpointError
 from nystrom_demo.checkpoints.library import BUNDLED, Library
 from nystrom_demo.checkpoints.loading import TASKS, Checkpoint, bundled_folder, load_bundled, load_checkpoint

@@ -17,7 +17,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from nystrom_demo.checkpoints.box import bundled_box, check_sums, weight_files
+from nystrom_demo.checkpoints.bundled import bundled_box, check_sums, weight_files
 from nystrom_demo.checkpoints.configs import make_config
 from nystrom_demo.checkpoints.files import CheckpointError, read_object, show
 from nystrom_demo.checkpoints.hub import fetch, is_hub_id
@@ -146,11 +146,11 @@ def _bundled_name(folder: Path) -> str:
 class _Shared(NamedTuple):
     """What the box's checkpoints have in common in memory.
 
-    Whole trunks by their files, weights by file and name, tokenizers by their files' sums.
+    Whole encoders by their files, weights by file and name, tokenizers by their files' sums.
     """
 
     sums: dict[str, str]
-    trunks: dict[frozenset[Path], torch.nn.Module]
+    encoders: dict[frozenset[Path], torch.nn.Module]
     weights: dict[tuple[Path, str], torch.nn.Parameter]
     tokenizers: dict[tuple[str | None, ...], SharedTokenizer]
 
@@ -187,8 +187,8 @@ def _assemble(
     if lacking or report.unexpected_keys:
         raise CheckpointError(f"The bundled checkpoint {name} does not hold the weights that {task} needs.")
     prefix = model.base_model_prefix
-    trunk = frozenset(file for weight, file in files.items() if weight.startswith(prefix + "."))
-    setattr(model, prefix, shared.trunks.setdefault(trunk, model.base_model))
+    encoder = frozenset(file for weight, file in files.items() if weight.startswith(prefix + "."))
+    setattr(model, prefix, shared.encoders.setdefault(encoder, model.base_model))
     model.tie_weights()
     return model
 

@@ -11,16 +11,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import gradio as gr
 
-from nystrom_demo.serving.bodies import TOKEN, check_call, check_cancel, check_reset, parse_json
-from nystrom_demo.serving.edge import as_text, client_of
+from nystrom_demo.limits.validation import Refusal
+from nystrom_demo.serving.event_streams import EndedStreams
+from nystrom_demo.serving.handlers import as_text, client_of
 from nystrom_demo.serving.headers import security_headers
 from nystrom_demo.serving.health import Readiness
 from nystrom_demo.serving.log import client_tag, log, trace_of
-from nystrom_demo.serving.pages import UNREAD_QUEUES, forget_unread
+from nystrom_demo.serving.page_states import UNREAD_QUEUES, forget_unread
+from nystrom_demo.serving.request_bodies import TOKEN, check_call, check_cancel, check_reset, parse_json
 from nystrom_demo.serving.routes import API, MCP_ROUTES, ROUTES, Denied, find_route
 from nystrom_demo.serving.settings import LOOPBACK, Settings
-from nystrom_demo.serving.streams import EndedStreams
-from nystrom_demo.serving.validation import Refusal
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

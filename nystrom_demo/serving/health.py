@@ -4,8 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from nystrom_demo.serving.gate import Gate
 from nystrom_demo.serving.log import log, trace_of
+from nystrom_demo.serving.worker_pool import Gate
 
 
 class Readiness:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from nystrom_demo.checkpoints.box import BOX_VARIABLE
+from nystrom_demo.checkpoints.bundled import BOX_VARIABLE
+from nystrom_demo.limits.budget import TEXT_CHARS, TEXT_TOKENS
 
 PREFIX = "NYSTROM_DEMO_"
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -48,8 +49,8 @@ class Settings:
     queue_per_client: int = 64
     queue_per_session: int = 16
     memory_gb: float = 0.0
-    text_chars: int = 50_000
-    text_tokens: int = 16_384
+    text_chars: int = TEXT_CHARS
+    text_tokens: int = TEXT_TOKENS
     body_kb: int = 512
     sessions: int = 1_000
     streams: int = 1_000

@@ -63,8 +63,8 @@ tags: [nystromformer, linear-attention]
 # Nyströmformer for {title}
 
 {does}. Its encoder (6 layers, 384 wide, 12 heads, up to 4,096 tokens, lower-casing vocabulary of 30,522) lies in
-`../trunks`, where what several heads have in common is stored once. The same weights run with any number of landmarks m
-and with exact attention.
+`../encoders`, where what several heads have in common is stored once. The same weights run with any number of landmarks
+m and with exact attention.
 
 ```python
 import nystrom_demo

@@ -1,9 +1,9 @@
 """Training checkpoints in, the box of five checkpoints out.
 
 ```
-trunks/             weights of the encoders: tables.safetensors, what all have in common, and one file a recipe
+encoders/           weights of the encoders: tables.safetensors, what all have in common, and one file a recipe
 masked-lm/ …        config.json, tokenizer, head.safetensors, and model.safetensors.index.json, which names the head's
-                    own weights and, for its encoder's, ../trunks/tables.safetensors and that of its recipe
+                    own weights and, for its encoder's, ../encoders/tables.safetensors and that of its recipe
 SHA256SUMS.json     path in the box: SHA-256, of every other file
 ```
 Weights are stored in half precision; the configurations say float32, so that plain `from_pretrained` computes in it.
@@ -22,7 +22,7 @@ from nystrom_demo.training.evaluate import load_models
 from nystrom_demo.training.recipe import find_recipe, read_recipe
 
 MANIFEST = "SHA256SUMS.json"
-TRUNKS = "trunks"
+ENCODERS = "encoders"
 TABLES = "tables"
 HEAD = "head.safetensors"
 PREFIX = "nystromformer."  # of the encoder's weights in a model with a head
@@ -41,46 +41,46 @@ def export(checkpoints: Mapping[str, Path], box: Path) -> None:
     for recipe, folder in checkpoints.items():
         path = find_recipe(recipe)
         if path.stem == TABLES or path.stem in names:
-            raise ValueError(f"A trunk's file has its recipe's name, and {path.stem} is taken.")
+            raise ValueError(f"An encoder's file has its recipe's name, and {path.stem} is taken.")
         names.add(path.stem)
         read = read_recipe(path)
         models, tokenizers = load_models(folder, read)
         heads |= {task: (path.stem, models[task], tokenizers[task]) for task in read.tasks}
-    trunks = {trunk: _trunk(model) for trunk, model, _ in heads.values()}
-    files = _store(trunks, box / TRUNKS)
-    for task, (trunk, model, tokenizer) in heads.items():
-        save_head(model, trunks[trunk], files[trunk], box / task)
+    encoders = {encoder: _encoder(model) for encoder, model, _ in heads.values()}
+    files = _store(encoders, box / ENCODERS)
+    for task, (encoder, model, tokenizer) in heads.items():
+        save_head(model, encoders[encoder], files[encoder], box / task)
         tokenizer.save_pretrained(box / task)
     write_manifest(box)
 
 
-def _store(trunks: Mapping[str, Weights], folder: Path) -> dict[str, dict[str, str]]:
-    """Write the trunks' weights, what all have in common once; for each trunk the file of each weight."""
-    first, *others = trunks.values()
+def _store(encoders: Mapping[str, Weights], folder: Path) -> dict[str, dict[str, str]]:
+    """Write the encoders' weights, what all have in common once; for each encoder the file of each weight."""
+    first, *others = encoders.values()
     common = {
         name: weight for name, weight in first.items() if all(torch.equal(weight, other[name]) for other in others)
     }
-    parts = {trunk: {n: w for n, w in weights.items() if n not in common} for trunk, weights in trunks.items()}
+    parts = {encoder: {n: w for n, w in weights.items() if n not in common} for encoder, weights in encoders.items()}
     folder.mkdir(parents=True, exist_ok=True)
     for name, weights in (parts | {TABLES: common}).items():
         if weights:
             save_file(weights, folder / f"{name}.safetensors", metadata={"format": "pt"})
     return {
-        trunk: {name: f"../{TRUNKS}/{TABLES if name in common else trunk}.safetensors" for name in weights}
-        for trunk, weights in trunks.items()
+        encoder: {name: f"../{ENCODERS}/{TABLES if name in common else encoder}.safetensors" for name in weights}
+        for encoder, weights in encoders.items()
     }
 
 
-def save_head(model: PreTrainedModel, trunk: Weights, files: Mapping[str, str], folder: Path) -> None:
-    """One head's configuration, its own weights, and the index that leads to the trunk's."""
+def save_head(model: PreTrainedModel, encoder: Weights, files: Mapping[str, str], folder: Path) -> None:
+    """One head's configuration, its own weights, and the index that leads to the encoder's."""
     tied = set(model.all_tied_weights_keys)
-    own = {name: weight for name, weight in _halves(model).items() if name not in tied and name not in trunk}
+    own = {name: weight for name, weight in _halves(model).items() if name not in tied and name not in encoder}
     folder.mkdir(parents=True, exist_ok=True)
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
     save_file(own, folder / HEAD, metadata={"format": "pt"})
     index = {
-        "metadata": {"total_size": sum(weight.nbytes for weight in (own | trunk).values())},
+        "metadata": {"total_size": sum(weight.nbytes for weight in (own | encoder).values())},
         "weight_map": dict(sorted((dict.fromkeys(own, HEAD) | files).items())),
     }
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
@@ -93,7 +93,7 @@ def write_manifest(box: Path) -> None:
     (box / MANIFEST).write_text(json.dumps(sums, indent=2) + "\n")
 
 
-def _trunk(model: PreTrainedModel) -> Weights:
+def _encoder(model: PreTrainedModel) -> Weights:
     return {PREFIX + name: weight for name, weight in _halves(model.base_model).items()}
 
 

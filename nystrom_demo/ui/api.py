@@ -14,11 +14,11 @@ from nystrom_demo.analysis import compare_attention as compare
 from nystrom_demo.benchmark import time_attention as measure
 from nystrom_demo.checkpoints import BUNDLED, Checkpoint, Library
 from nystrom_demo.config import EXACT, AttentionSettings
-from nystrom_demo.serving.admission import admit_answer, admit_maps, admit_reading, admit_spectrum, timed_call_bytes
-from nystrom_demo.serving.limits import current_limits
-from nystrom_demo.serving.validation import Refusal, check_integer, check_list, check_text, shown
+from nystrom_demo.limits.admission import admit_answer, admit_maps, admit_reading, admit_spectrum, timed_call_bytes
+from nystrom_demo.limits.budget import current_limits
+from nystrom_demo.limits.validation import Refusal, check_integer, check_list, check_text, shown
 from nystrom_demo.tasks.reading import BATCH_TOKENS, read
-from nystrom_demo.ui.bench import MAX_SOURCE_CHARS
+from nystrom_demo.ui.sidebar import MAX_SOURCE_CHARS
 
 LONGEST = 65_536
 MAX_LENGTHS = 12

@@ -1,10 +1,10 @@
-"""Texts to begin with, from assets/examples: examples.toml names them, <name>.txt holds each text."""
+"""Texts to begin with, from example_texts/: examples.toml names them, <name>.txt holds each text."""
 
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-EXAMPLES_FOLDER = Path(__file__).parents[2] / "assets" / "examples"
+EXAMPLES_FOLDER = Path(__file__).parent / "example_texts"
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ from nystrom_demo.analysis.lengths import error_against_length, repeated_inputs
 from nystrom_demo.benchmark.measure import peak_bytes
 from nystrom_demo.benchmark.methods import METHODS, Workload
 from nystrom_demo.config import EXACT, AttentionSettings, NystromformerConfig
-from nystrom_demo.model import NystromformerModel
-from nystrom_demo.serving.estimates import (
+from nystrom_demo.limits.estimates import (
     encoder_bytes,
     layers_bytes,
     lengths_bytes,
@@ -30,6 +29,7 @@ from nystrom_demo.serving.estimates import (
     spectrum_bytes,
     timed_model_bytes,
 )
+from nystrom_demo.model import NystromformerModel
 
 LOW, HIGH, LEAST_BYTES = 1.0, 1.5, 2**20
 CPU = torch.device("cpu")

@@ -67,7 +67,7 @@ def start_app(program: str, folder: Path, port: int | None = None, **settings: o
 
 def tiny_box(folder: Path) -> Path:
     """The folder of tiny random checkpoints, one a task."""
-    from tiny_box import make_tiny_box
+    from tiny_checkpoints import make_tiny_box
 
     box = folder / "checkpoints"
     if not box.exists():

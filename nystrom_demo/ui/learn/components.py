@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from nystrom_demo.figures.roles import DIVERGING, SEGMENTS, SEQUENTIAL, colour_table
-from nystrom_demo.ui.takeaway import MENU_CSS, SAVING_JS, with_buttons
+from nystrom_demo.ui.export import MENU_CSS, SAVING_JS, with_buttons
 
 FOLDER = Path(__file__).parent
 # gradio runs js_on_load as a function's body: the files share its scope, and the last one starts them.

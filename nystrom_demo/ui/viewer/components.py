@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from nystrom_demo.figures.roles import DARK_PAGE, DIVERGING, ROLES, SEGMENTS, SEQUENTIAL
-from nystrom_demo.ui.takeaway import DRAWING_JS, MENU_CSS, SAVING_JS, with_buttons
+from nystrom_demo.ui.export import DRAWING_JS, MENU_CSS, SAVING_JS, with_buttons
 
 FOLDER = Path(__file__).parent
 SHARED_SCRIPTS = ("elements.js", "colours.js")

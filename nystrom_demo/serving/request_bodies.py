@@ -1,0 +1,165 @@
+"""What a request's body may hold: strict JSON, the shape that the called handler takes, values its components know.
+
+Gradio itself accepts NaN and lone surrogates, takes None and lists where a choice is wanted, calls a handler with too
+few values, and answers some of this with a bare 500 or by sending a bad value back whole.
+"""
+
+import json
+import math
+import re
+from typing import Any
+
+import gradio as gr
+
+from nystrom_demo.limits.validation import Refusal, check_choice, check_number, check_switch, check_text, shown
+from nystrom_demo.serving.page_states import check_known
+
+MAX_DEPTH = 32
+TOKEN = re.compile(r"[\w-]{1,64}\Z", re.ASCII)
+
+
+def parse_json(body: bytes) -> Any:
+    """The value of `body`, strict JSON in UTF-8: no NaN, no infinity, no lone surrogate, at most 32 levels deep."""
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except Refusal:
+        raise
+    except UnicodeError:
+        raise Refusal("The body must be UTF-8 without lone surrogates.") from None
+    except (ValueError, RecursionError):
+        raise Refusal("The body must be JSON, at most 32 levels deep.") from None
+    if _depth(value) > MAX_DEPTH:
+        raise Refusal(f"The body must be JSON, at most {MAX_DEPTH} levels deep.")
+    return value
+
+
+def _no_constant(name: str) -> float:
+    raise Refusal(f"The body must have finite numbers only, got {name}.")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise Refusal(f"The body must have finite numbers only, got {shown(text)}.")
+    return value
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, dict | list)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+    return depth
+
+
+def check_call(demo: gr.Blocks, value: Any, text_chars: int, *, api_name: str | None = None) -> None:
+    """Refuse what is no proper call: of the public endpoint `api_name`, or of the page's handler number fn_index."""
+    body = _object(value)
+    session = body.get("session_hash")
+    if session is not None or api_name is None:
+        _token(body, "session_hash")
+    for name in ("oauth_token", "batched", "event_id"):
+        if body.get(name):
+            raise Refusal(f"{name} is not taken here, got {shown(body[name])}.")
+    if body.get("trigger_id") is not None:
+        _whole(body, "trigger_id")
+    data = body.get("data")
+    if not isinstance(data, list):
+        raise Refusal(f"data must be a list, got {shown(data)}.")
+    if api_name is None:
+        index = _whole(body, "fn_index")
+        fn = demo.fns.get(index)
+        if fn is None or fn.fn is None or not (fn.targets or fn.api_visibility == "public"):
+            raise Refusal(f"fn_index must be that of one of the page's handlers, got {index}.")
+        if fn.collects_event_data and not isinstance(body.get("event_data"), dict):
+            raise Refusal(f"event_data must be a JSON object, got {shown(body.get('event_data'))}.")
+        if fn.api_visibility != "public":  # an endpoint goes by what it is sent alone
+            check_known(demo.state_holder, session)
+        inputs = fn.inputs
+    else:
+        fn = next(f for f in demo.fns.values() if f.api_name == api_name)
+        inputs = [block for block in fn.inputs if not block.skip_api]
+    if len(data) != len(inputs):
+        raise Refusal(f"data must have {len(inputs)} values, got {len(data)}.")
+    for block, item in zip(inputs, data, strict=True):
+        check_value(_as_shown(demo, session, block), item, text_chars)
+
+
+def check_cancel(demo: gr.Blocks, value: Any) -> None:
+    """Refuse what is no proper request to cancel."""
+    body = _object(value)
+    _token(body, "session_hash")
+    _token(body, "event_id")
+    _whole(body, "fn_index")
+
+
+def check_reset(demo: gr.Blocks, value: Any) -> None:
+    """Refuse what is no proper request to reset."""
+    _token(_object(value), "event_id")
+
+
+def check_value(block: Any, value: Any, text_chars: int) -> None:
+    """Refuse a value that the component `block` could not have sent, or a text that `check_text` refuses."""
+    name = str(getattr(block, "label", None) or getattr(block, "elem_id", None) or type(block).__name__)
+    if isinstance(block, gr.Textbox):
+        if value is not None or block.value is not None:
+            check_text(name, value, min(block.max_length or text_chars, text_chars), empty=True)
+    elif isinstance(block, gr.Slider):
+        check_number(name, value, block.minimum, block.maximum)
+    elif isinstance(block, gr.Number):
+        if value is not None:
+            low = -math.inf if block.minimum is None else block.minimum
+            check_number(name, value, low, math.inf if block.maximum is None else block.maximum)
+    elif isinstance(block, gr.Checkbox):
+        check_switch(name, value)
+    elif isinstance(block, gr.Dropdown | gr.Radio | gr.CheckboxGroup):
+        _check_chosen(name, block, value)
+
+
+def _check_chosen(name: str, block: Any, value: Any) -> None:
+    if getattr(block, "allow_custom_value", False):
+        if not isinstance(value, str | int | float | None):
+            raise Refusal(f"{name} must be a text or a number, got {shown(value)}.")
+        return
+    choices = [choice for _, choice in block.choices]
+    if isinstance(block, gr.CheckboxGroup) or getattr(block, "multiselect", False):
+        if not isinstance(value, list) or len(value) > len(choices):
+            raise Refusal(f"{name} must be a list of at most {len(choices)} choices, got {shown(value)}.")
+        for item in value:
+            check_choice(name, item, choices)
+    elif value is not None or block.value is not None:
+        check_choice(name, value, choices)
+
+
+def _as_shown(demo: gr.Blocks, session: str | None, block: Any) -> Any:
+    """The component as the session's page has it now, with the range and choices that handlers gave it since."""
+    state = demo.state_holder.session_data.get(session) if session else None
+    if state is None:
+        return block
+    return state.blocks_config.blocks.get(block._id, block)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Refusal(f"The body must be a JSON object, got {shown(value)}.")
+    return value
+
+
+def _token(body: dict[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not TOKEN.match(value):
+        raise Refusal(f"{name} must be 1 to 64 letters, digits, - or _, got {shown(value)}.")
+    return value
+
+
+def _whole(body: dict[str, Any], name: str) -> int:
+    value = body.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise Refusal(f"{name} must be a whole number from 0, got {shown(value)}.")
+    return value

@@ -1,0 +1,159 @@
+"""Answers that were given before: no model runs again, whatever else is asked is computed, and bounds hold."""
+
+import threading
+from contextvars import ContextVar
+
+import pytest
+import torch
+
+from nystrom_demo.limits.cache import ANSWERS, Remembering, about
+from nystrom_demo.ui.examples import load_examples
+from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.ui.tabs import attention as attention_tab
+from nystrom_demo.ui.tabs import error as error_tab
+from nystrom_demo.ui.tabs import tasks as tasks_tab
+from nystrom_demo.ui.tabs.attention import TextReader
+from nystrom_demo.ui.tabs.tasks import Sweep
+from nystrom_demo.ui.task_views.asked import Asked, Masks
+
+TEXT = "mary walked by the river and saw the old house"
+TASKS = ("masked-lm", "sequence-classification", "token-classification", "question-answering", "multiple-choice")
+
+
+ASKED_HERE = ContextVar("asked_here", default=False)  # a server of another test, and its watch, have other contexts
+
+
+@pytest.fixture
+def passes(tiny_checkpoints):
+    """One entry a text of this test that the models' embeddings take."""
+    seen = []
+    asked_here = ASKED_HERE.set(True)
+    embeddings = {checkpoint.model.base_model.embeddings for checkpoint in tiny_checkpoints.values()}
+    hooks = [
+        each.register_forward_pre_hook(lambda *_: seen.append(1) if ASKED_HERE.get() else None) for each in embeddings
+    ]
+    yield seen
+    ASKED_HERE.reset(asked_here)
+    for hook in hooks:
+        hook.remove()
+
+
+def bench(text: str = TEXT, task: str = "sequence-classification", m: int = 3, **changes) -> BenchValues:
+    return BenchValues(
+        **{"text": text, "task": task, "num_landmarks": m, "pinv_iterations": 6, "inv_coeff_init_option": False}
+        | {"device": "cpu"}
+        | changes
+    )
+
+
+def tasks(checkpoints, values: BenchValues):
+    asked = Asked(Masks(values.text, [(0, 4)]), "who saw it?", "who saw it?", "mary\nthe river", True)
+    return tasks_tab.show(checkpoints, load_examples(), values, Sweep("", []), *asked)
+
+
+def attention(checkpoints, values: BenchValues, head: int = 1):
+    reader = TextReader(checkpoints)  # which knows no text
+    return attention_tab.show_tab(reader, values, 0, head), attention_tab.show_mosaic(reader, values, 0, head)
+
+
+def error(checkpoints, values: BenchValues, head: int = 1):
+    reader = TextReader(checkpoints)
+    shown = error_tab.show(reader, values, 0, head, "frobenius")
+    *_, last = error_tab.measure_head(reader, checkpoints, values, 0, head, "frobenius")
+    return shown, [str(part) for part in last]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_head_asked_the_same_again_runs_no_model(tiny_checkpoints, passes, task):
+    first = tasks(tiny_checkpoints, bench(task=task))
+    assert passes
+    passes.clear()
+    assert tasks(tiny_checkpoints, bench(task=task)) == first
+    assert passes == []
+
+
+@pytest.mark.parametrize("ask", [attention, error])
+def test_maps_and_errors_asked_for_again_run_no_model(tiny_checkpoints, passes, ask):
+    first = ask(tiny_checkpoints, bench())
+    assert passes
+    passes.clear()
+    assert ask(tiny_checkpoints, bench()) == first
+    assert passes == []
+
+
+@pytest.mark.parametrize("ask", [tasks, attention, error])
+@pytest.mark.parametrize("changes", [{"text": TEXT + " walk"}, {"m": 4}, {"pinv_iterations": 5}])
+def test_another_text_m_or_pseudo_inverse_is_computed(tiny_checkpoints, passes, ask, changes):
+    first = ask(tiny_checkpoints, bench())
+    passes.clear()
+    assert ask(tiny_checkpoints, bench(**changes)) != first
+    assert passes
+
+
+def test_another_m_asks_for_the_landmark_pass_alone(tiny_checkpoints, passes):
+    tasks(tiny_checkpoints, bench(m=3))
+    passes.clear()
+    tasks(tiny_checkpoints, bench(m=4))
+    assert len(passes) == 1
+
+
+def test_what_is_refused_is_not_kept(tiny_checkpoints):
+    (*_, viewer, _code, _mosaic), nothing = attention(tiny_checkpoints, bench("great " * 5000))
+    assert "The maps show a text whole" in viewer["message"] and nothing is None
+    error(tiny_checkpoints, bench("great " * 5000))
+    with pytest.raises(ZeroDivisionError):
+        ANSWERS.recall("a", lambda: 1 / 0)
+    assert len(ANSWERS) == 0 and ANSWERS.recall("a", lambda: 2) == 2
+
+
+def test_steps_are_kept_once_they_came_to_their_end():
+    kept = Remembering()
+    steps = kept.replay("a", lambda: iter("xyz"))
+    assert next(steps) == "x"
+    steps.close()
+    assert len(kept) == 0
+    assert list(kept.replay("a", lambda: iter("xyz"))) == ["x", "y", "z"]
+    assert list(kept.replay("a", lambda: iter(""))) == ["x", "y", "z"]
+
+
+def test_what_was_asked_for_longest_ago_goes_first():
+    kept = Remembering(max_entries=2)
+    for key in "aba":
+        kept.recall(key, lambda key=key: key)
+    kept.recall("c", lambda: "c")
+    assert kept.recall("a", lambda: "new") == "a" and kept.recall("b", lambda: "new") == "new"
+    assert len(kept) == 2
+
+
+def test_the_bytes_kept_stay_within_the_bound():
+    kept = Remembering(max_bytes=1_000)
+    for key in range(7):
+        kept.recall(key, lambda: b"x" * 300)
+    assert len(kept) == 3 and 900 < kept.num_bytes <= 1_000
+    kept.recall("large", lambda: b"x" * 2_000)
+    assert len(kept) == 3 and kept.recall(6, lambda: b"new") == b"x" * 300
+
+
+def test_nobody_can_change_what_another_is_given():
+    kept = Remembering()
+    kept.recall("a", lambda: [1]).append(2)
+    kept.recall("a", lambda: [0]).append(3)
+    assert kept.recall("a", lambda: [0]) == [1]
+
+
+def test_the_key_of_a_model_that_is_gone_is_no_other_models():
+    model = torch.nn.Linear(2, 3)
+    key = about(model, "a")
+    assert key == about(model, "a") and hash(key) == hash(about(model, "a"))
+    del model
+    assert all(about(torch.nn.Linear(2, 3), "a") != key for _ in range(5))
+
+
+def test_two_who_ask_at_once_get_the_same(tiny_checkpoints):
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(tasks(tiny_checkpoints, bench()))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 2 and answers[0] == answers[1]

@@ -8,7 +8,7 @@ from browser import TIMEOUT_MS, app_url, open_page  # noqa: F401  (fixtures)
 from tiny_checkpoints import make_tiny_box
 from training_runs import make_folders
 
-from nystrom_demo.benchmark.pages import chromium_path
+from acceptance.pages import chromium_path
 from nystrom_demo.checkpoints import Library, load_bundled
 from nystrom_demo.limits.cache import ANSWERS
 

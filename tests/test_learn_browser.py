@@ -9,7 +9,7 @@ from browser import PHONE, WIDE, serving
 from playwright.sync_api import expect
 from waiting import in_time
 
-from nystrom_demo.benchmark.visitor import free_port
+from acceptance.visitor import free_port
 from nystrom_demo.lessons import load_lessons
 from nystrom_demo.serving.settings import Settings
 from nystrom_demo.ui.examples import load_examples

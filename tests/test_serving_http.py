@@ -11,7 +11,7 @@ from gradio_client.exceptions import AppError
 from small_app import build_app
 from waiting import wait_until
 
-from nystrom_demo.benchmark.visitor import free_port
+from acceptance.visitor import free_port
 from nystrom_demo.serving.launch import start
 from nystrom_demo.serving.log import logger
 from nystrom_demo.serving.settings import Settings

@@ -11,7 +11,7 @@ from gradio_client import Client
 from test_serving_http import API, Server
 from waiting import wait_until
 
-from nystrom_demo.benchmark.visitor import free_port
+from acceptance.visitor import free_port
 
 NGINX = shutil.which("nginx") or ("/usr/sbin/nginx" if Path("/usr/sbin/nginx").exists() else None)
 ADDRESSES = [f"127.0.0.{last}" for last in range(1, 12)]

@@ -1,29 +1,36 @@
 """`python -m nystrom_demo.benchmark COMMAND`: measure on this machine, print Markdown, write CSV."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from nystrom_demo.benchmark.commands import COMMANDS
+from nystrom_demo.benchmark.commands import COMMANDS, Result
 from nystrom_demo.benchmark.methods import METHODS
 from nystrom_demo.benchmark.report import machine
-from nystrom_demo.benchmark.table import table
 
-ALL = COMMANDS | {"table": table}
+Commands = Mapping[str, Callable[[argparse.Namespace], Result]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = build_parser().parse_args(arguments)
+    run(build_parser(), COMMANDS, arguments)
+
+
+def run(parser: argparse.ArgumentParser, commands: Commands, arguments: Sequence[str] | None) -> None:
+    """Measure what the arguments ask for, print it, and write its CSV where they name a file."""
+    options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    result = ALL[options.command](options)
+    result = commands[options.command](options)
     print(f"### {result.title}\n\n{result.text}\n\n{machine(torch.device(options.device))}")
     if options.csv:
         result.frame.to_csv(options.csv, index=False)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(
+    commands: Commands = COMMANDS, program: str = "nystrom_demo.benchmark", about: str | None = __doc__
+) -> argparse.ArgumentParser:
+    """The parser of these commands; a table of all of them has no lengths to choose."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--landmarks", type=int, default=64, metavar="M")
     shared.add_argument("--heads", type=int, default=12)
@@ -37,10 +44,10 @@ def build_parser() -> argparse.ArgumentParser:
     shared.add_argument("--budget", type=float, default=30.0, metavar="SECONDS", help="for one method at one length")
     shared.add_argument("--csv", metavar="FILE", help="write every measurement there")
 
-    parser = argparse.ArgumentParser(prog="python -m nystrom_demo.benchmark", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in ALL.items():
-        added = commands.add_parser(name, parents=[shared], help=command.__doc__, description=command.__doc__)
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=about)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in commands.items():
+        added = subparsers.add_parser(name, parents=[shared], help=command.__doc__, description=command.__doc__)
         if name == "table":
             added.set_defaults(lengths=None, repeats=5, budget=12.0)  # so that all of it takes minutes
         else:

@@ -170,14 +170,6 @@ def analysis(options: argparse.Namespace) -> Result:
     return Result("Analysis", lines, to_frame([blocked, *points]))
 
 
-def app(options: argparse.Namespace) -> Result:
-    """The app over HTTP: its start, clicks to answers and maps, repeated requests, and what the page weighs."""
-    from nystrom_demo.benchmark import app as visit  # loads heads and checkpoints, which the others do without
-
-    points = visit.measure(options, options.lengths or [128, 512, 1024, 2048])
-    return Result("The app", visit.describe(points), visit.frame_of(points))
-
-
 COMMANDS: dict[str, Callable[[argparse.Namespace], Result]] = {
     "core": core,
     "model": model,
@@ -185,7 +177,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Result]] = {
     "growth": growing,
     "long": long,
     "analysis": analysis,
-    "app": app,
     "sweep": sweep,
 }
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nystrom_demo.benchmark import pages
-from nystrom_demo.benchmark.__main__ import main
-from nystrom_demo.benchmark.app import BARE, Page, Texts
-from nystrom_demo.benchmark.visitor import Server, free_port
+from acceptance import pages
+from acceptance.__main__ import main
+from acceptance.app import BARE, Page, Texts
+from acceptance.visitor import Server, free_port
 from nystrom_demo.checkpoints.loading import TASKS
 
 SMALL = ["--repeats", "1", "--landmarks", "3", "--lengths", "13", "29"]

@@ -5,14 +5,15 @@ import argparse
 import pandas as pd
 import pytest
 
+from acceptance import app as visit
+from acceptance.__main__ import main
+from acceptance.app import Answer, Point, frame_of
+from acceptance.table import COMMANDS, PARTS, _apart
+from acceptance.targets import PEERS, Finding, Target, targets
 from nystrom_demo.benchmark import Measurement, to_frame
-from nystrom_demo.benchmark import app as visit
 from nystrom_demo.benchmark import methods as the
-from nystrom_demo.benchmark.__main__ import build_parser, main
-from nystrom_demo.benchmark.app import Answer, Point, frame_of
-from nystrom_demo.benchmark.commands import ALL_HEADS, BLOCKED, COMMANDS, FORWARD, OURS, Result
-from nystrom_demo.benchmark.table import PARTS, _apart
-from nystrom_demo.benchmark.targets import PEERS, Finding, Target, targets
+from nystrom_demo.benchmark.__main__ import build_parser
+from nystrom_demo.benchmark.commands import ALL_HEADS, BLOCKED, FORWARD, OURS, Result
 from nystrom_demo.checkpoints.loading import TASKS
 
 MB = 2**20
@@ -134,7 +135,7 @@ def test_the_table_runs_each_part_and_keeps_every_measurement(frames, monkeypatc
 
         return command
 
-    monkeypatch.setattr("nystrom_demo.benchmark.table.APART", ())
+    monkeypatch.setattr("acceptance.table.APART", ())
     for name in PARTS:
         monkeypatch.setitem(COMMANDS, name, stand_in(name))
     main(["table", "--csv", str(tmp_path / "out.csv")])

@@ -8,11 +8,14 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from nystrom_demo.benchmark.commands import COMMANDS, Result
+from acceptance.app import app
+from acceptance.targets import targets
+from nystrom_demo.benchmark import commands
+from nystrom_demo.benchmark.commands import Result
 from nystrom_demo.benchmark.report import markdown_table
-from nystrom_demo.benchmark.targets import targets
 
 PARTS = ("core", "model", "training", "growth", "long", "analysis", "app")
+COMMANDS = commands.COMMANDS | {"app": app}
 APART = ("long",)  # in a process of its own, whose memory is that of this part alone
 
 

@@ -14,11 +14,12 @@ from typing import NamedTuple
 import pandas as pd
 from tqdm import tqdm
 
-from nystrom_demo.benchmark import pages
+from acceptance import pages
+from acceptance.visitor import Answer, Server, Visitor, free_port, this_app
+from nystrom_demo.benchmark.commands import Result
 from nystrom_demo.benchmark.compare import Ratio, ratio
 from nystrom_demo.benchmark.report import extremes, markdown_table, spread
 from nystrom_demo.benchmark.sweep import Measurement, to_frame
-from nystrom_demo.benchmark.visitor import Answer, Server, Visitor, free_port, this_app
 from nystrom_demo.checkpoints import Checkpoint, load_bundled
 from nystrom_demo.checkpoints.loading import TASKS
 from nystrom_demo.config import AttentionSettings
@@ -117,6 +118,12 @@ class Page(Visitor):
         """From a click in the mosaic to the maps' numbers."""
         self.values |= {"attention-layer": layer, "attention-head": head}  # the page's own doing
         return self.fire(self.after(self.event("attention-mosaic", "choose", "attention-head"), "attention-viewer"))
+
+
+def app(options: argparse.Namespace) -> Result:
+    """The app over HTTP: its start, clicks to answers and maps, repeated requests, and what the page weighs."""
+    points = measure(options, options.lengths or [128, 512, 1024, 2048])
+    return Result("The app", describe(points), frame_of(points))
 
 
 def measure(options: argparse.Namespace, lengths: Sequence[int]) -> list[Point]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from nystrom_demo.benchmark import app as visit
+from acceptance import app as visit
 from nystrom_demo.benchmark import methods as the
 from nystrom_demo.benchmark.commands import ALL_HEADS, BLOCKED, FORWARD, OURS
 from nystrom_demo.benchmark.compare import ratio

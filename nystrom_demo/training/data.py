@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
@@ -29,6 +30,7 @@ from nystrom_demo.training.examples import (
 from nystrom_demo.training.passages import lengthen, take_answers_away
 from nystrom_demo.training.plan import Pool
 from nystrom_demo.training.recipe import Recipe, Source
+from nystrom_demo.training.templates import TEMPLATES, read_choices, read_sentences
 
 
 def load_pools(recipe: Recipe, data: Path, tokenizer: PreTrainedTokenizerFast, work: Path) -> list[Pool]:
@@ -55,20 +57,39 @@ def task_tokenizers(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> dict[
 
 def read_examples(source: Source, recipe: Recipe, data: Path, tokenizer: PreTrainedTokenizerFast) -> list[Example]:
     """The tokenised examples of one source."""
-    paths = [data / file for file in source.files]
+    paths = [find_file(data, file) for file in source.files]
     if source.task == "masked-lm":
         read = readers.read_statements if source.statements else readers.read_paragraphs
         return piece_examples(chain.from_iterable(map(read, paths)), tokenizer, source.lengths, recipe.seed)
+    if source.task == "sequence-classification" and source.label is not None:
+        read = readers.read_statements if source.statements else readers.read_paragraphs
+        pieces = piece_examples(chain.from_iterable(map(read, paths)), tokenizer, source.lengths, recipe.seed)
+        return [piece._replace(target=np.array(source.label, np.int32)) for piece in pieces]
     if source.task == "sequence-classification":
-        return text_examples(_rows(readers.read_labelled, paths), tokenizer, source.max_length)
+        return text_examples(_rows(_read_labelled, paths), tokenizer, source.max_length)
     if source.task == "token-classification":
         labels = recipe.labels[source.task]
         rows = readers.rename_kinds(_rows(readers.read_tagged, paths), source.kinds or {})
+        rows = readers.change_case(rows if source.handles else readers.without_handles(rows), source.case)
         examples = word_examples(rows, tokenizer, labels, source.max_length, source.pack)
         return label_behind_marks(examples, tokenizer, labels) if source.capitals else examples
     if source.task == "question-answering":
         return answer_examples(_passages(source, paths, tokenizer), tokenizer, source.max_length)
-    return choice_examples(_rows(readers.read_questions, paths), tokenizer, source.max_length, source.question)
+    return choice_examples(_rows(_read_choices, paths), tokenizer, source.max_length, source.question)
+
+
+def find_file(data: Path, file: str) -> Path:
+    """A source's file: one of the package's templates, or one in the data folder."""
+    folder, slash, name = file.partition("/")
+    return TEMPLATES / name if slash and folder == TEMPLATES.name else data / file
+
+
+def _read_labelled(path: Path) -> list[readers.Labelled]:
+    return read_sentences(path) if path.suffix == ".toml" else readers.read_labelled(path)
+
+
+def _read_choices(path: Path) -> list[dict]:
+    return read_choices(path) if path.suffix == ".toml" else readers.read_questions(path)
 
 
 def word_counts(pools: Iterable[Pool], vocab_size: int) -> torch.Tensor:
@@ -105,7 +126,7 @@ def _cached_examples(
     source: Source, recipe: Recipe, data: Path, tokenizer: PreTrainedTokenizerFast, cache: Path
 ) -> list[Example]:
     made_from = (
-        [(file, hashlib.sha256((data / file).read_bytes()).hexdigest()) for file in source.files],
+        [(file, hashlib.sha256(find_file(data, file).read_bytes()).hexdigest()) for file in source.files],
         (
             source.task,
             source.max_length,
@@ -115,6 +136,9 @@ def _cached_examples(
             source.unanswerable,
             source.cloze,
             source.kinds,
+            source.case,
+            source.handles,
+            source.label,
         ),
         recipe.labels,
         recipe.seed,

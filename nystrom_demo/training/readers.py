@@ -49,6 +49,27 @@ def rename_kinds(sentences: list[Tagged], kinds: dict[str, str]) -> list[Tagged]
     return [Tagged(tokens, [names.get(tag, tag) for tag in tags]) for tokens, tags in sentences]
 
 
+def change_case(sentences: list[Tagged], case: str) -> list[Tagged]:
+    """The sentences with all their words in "lower" or "upper" case; as they are for ""."""
+    changes = {"": str, "lower": str.lower, "upper": str.upper}
+    return [Tagged([changes[case](token) for token in tokens], tags) for tokens, tags in sentences]
+
+
+def without_handles(sentences: list[Tagged]) -> list[Tagged]:
+    """The sentences with O for @names and hashtags, also where the sign stands as a token of its own."""
+    return [Tagged(tokens, _plain_handles(tokens, tags)) for tokens, tags in sentences]
+
+
+def _plain_handles(tokens: list[str], tags: list[str]) -> list[str]:
+    plain = []
+    for i, (token, tag) in enumerate(zip(tokens, tags, strict=True)):
+        handle = token[0] in "@#" or (i > 0 and tokens[i - 1] in ("@", "#"))
+        # The rest of a name that begins with one goes with it.
+        rest = tag.startswith("I-") and i > 0 and plain[-1] == "O" and tags[i - 1] != "O"
+        plain.append("O" if handle or rest else tag)
+    return plain
+
+
 def read_questions(path: Path) -> list[dict]:
     """Questions with answers or with choices, as the file's own dictionaries."""
     return [json.loads(line) for line in _lines(path) if line]

@@ -58,8 +58,10 @@ class Source:
     choices in place of the file's own question, with the other choice right. unanswerable: part of the questions that
     are asked of a passage without their answer. cloze: of a file of questions take the passages only, and ask sentences
     of theirs with a name, number or term hidden. kinds: of a tagged file, the recipe's name for each kind of entity
-    that the file names otherwise. capitals: put a mark before each word that begins with one. hidden: part of the words
-    that another task than masked words sees as [MASK], so that it learns to do without any one of them.
+    that the file names otherwise. case: "lower" or "upper" for words in that case. handles: whether a word that begins
+    with @ or #, or follows such a sign, may be in an entity. label: of running text, the class that all of it has.
+    capitals: put a mark before each word that begins with one. hidden: part of the words that another task than masked
+    words sees as [MASK], so that it learns to do without any one of them.
     """
 
     task: str
@@ -74,6 +76,9 @@ class Source:
     unanswerable: float = 0.0
     cloze: bool = False
     kinds: dict[str, str] | None = None
+    case: str = ""
+    handles: bool = True
+    label: int | None = None
     capitals: bool = False
     hidden: float = 0.0
 

@@ -106,8 +106,15 @@ def begin_with(folder: Path, recipe: Recipe, new_heads: bool = False) -> tuple[M
     model = MultiTask(encoder, recipe.labels, recipe.landmarks.distil, recipe.tasks)
     for task, head in model.heads.items():
         own = head.state_dict()
-        head.load_state_dict({name: weight for name, weight in models[task].state_dict().items() if name in own})
+        held = {name: weight for name, weight in models[task].state_dict().items() if name in own}
+        head.load_state_dict({name: with_new_labels(weight, own[name]) for name, weight in held.items()})
     return model, plain_tokenizer(folder)
+
+
+def with_new_labels(weight: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """A head's weight with rows of zeros for the labels that it gains, up to as many as `own` has."""
+    gained = own.new_zeros(len(own) - len(weight), *weight.shape[1:]) if weight.shape != own.shape else own[:0]
+    return torch.cat([weight, gained])
 
 
 def set_dropout(model: nn.Module, part: float) -> None:

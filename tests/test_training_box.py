@@ -6,21 +6,21 @@ import json
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_checkpoints import make_tokenizer
 from training_runs import run
 from transformers import AutoModelForMaskedLM
 
 from nystrom_demo.checkpoints import load_bundled
-from nystrom_demo.config import AttentionSettings
+from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.model import NystromformerModel
+from nystrom_demo.tasks import classify, classify_batch
 from nystrom_demo.training import measures
 from nystrom_demo.training.average import average
-from nystrom_demo.training.batches import Vocabulary, mask_words
 from nystrom_demo.training.card import (
     DATA_SETS,
     Trained,
@@ -30,10 +30,9 @@ from nystrom_demo.training.card import (
     parts_of_runs,
     parts_of_tokens,
 )
-from nystrom_demo.training.evaluate import Row, load_models, read_rows
-from nystrom_demo.training.examples import Example, text_examples
+from nystrom_demo.training.evaluate import Row, load_checkpoints, load_models, read_rows
 from nystrom_demo.training.plan import EXACT_LANDMARKS
-from nystrom_demo.training.readers import Labelled
+from nystrom_demo.training.readers import Labelled, Tagged
 from nystrom_demo.training.recipe import RECIPES, TASKS, read_recipe
 from nystrom_demo.training.train import begin_with, last_checkpoint
 
@@ -62,67 +61,85 @@ def box(trained, tmp_path_factory) -> Path:
 def test_evaluation_gives_each_measure_at_each_number_of_landmarks(measured):
     path, printed = measured
     rows = read_rows(path)
-    assert {row.task for row in rows} == set(TASKS) and len(rows) == 12
+    assert {row.task for row in rows} == set(TASKS) and len(rows) == 20
     assert all(set(row.values) == {"4", "exact"} for row in rows)
     assert all(0 <= value <= 100 for row in rows for value in row.values.values())
     assert "SQuAD v1.1 validation, half, F1" in printed
 
 
-def test_predictions_are_the_models_own_at_the_number_of_landmarks(trained):
-    models, tokenizers = load_models(trained / "work/first/checkpoint-6", read_recipe(trained / "recipe.toml"))
-    tokenizer = tokenizers["sequence-classification"]
-    bench = measures.Bench(models, tokenizers, trained / "data", (2,))
+def evaluation_of(trained, *landmarks: int, **options) -> measures.Evaluation:
+    checkpoints = load_checkpoints(trained / "work/first/checkpoint-6", read_recipe(trained / "recipe.toml"))
+    return measures.Evaluation(checkpoints, trained / "data", landmarks, **options)
+
+
+def test_what_is_measured_is_what_the_app_answers(trained):
+    evaluation = evaluation_of(trained, 2, EXACT_LANDMARKS)
     texts = ["a good film", "a bad film in the cold, and the long night of the year"]
-    cut = text_examples([Labelled(text, 0) for text in texts], tokenizer, 64)
-    found = {m: measures.predict(bench, "sequence-classification", cut, m) for m in (2, EXACT_LANDMARKS)}
-    for m, logits in found.items():
-        for text, row in zip(texts, logits, strict=True):
-            inputs = tokenizer(text, return_tensors="pt")
-            settings = AttentionSettings("nystrom", m)
-            with torch.no_grad():
-                wanted = models["sequence-classification"](**inputs, attention_settings=settings).logits[0]
-            np.testing.assert_allclose(row, wanted, atol=1e-5)
-    assert abs(found[2][1] - found[EXACT_LANDMARKS][1]).max() > 1e-4
+    found = dict(evaluation.ask("sequence-classification", classify_batch, texts))
+    assert list(found) == ["2", "exact"]
+    checkpoint = evaluation.checkpoints["sequence-classification"]
+    for m, settings in (("2", AttentionSettings("nystrom", 2)), ("exact", EXACT)):
+        for text, result in zip(texts, found[m], strict=True):
+            wanted = classify(checkpoint, text, settings).probabilities
+            assert result.probabilities == pytest.approx(wanted, abs=1e-5)
+    assert found["2"][1].probabilities != pytest.approx(found["exact"][1].probabilities, abs=1e-4)
 
 
-def test_accuracy_counts_the_likeliest_class_and_everyday_questions_are_counted_whole(monkeypatch):
-    rows = json.loads((measures.EVERYDAY / "choices.json").read_text())
+def test_no_more_texts_are_read_in_one_go_than_may_be_held(trained, monkeypatch):
+    monkeypatch.setattr(measures, "TEXTS", 2)
+    sizes = []
 
-    def predict(bench, task, examples, num_landmarks):
-        logits = [np.eye(len(e.sequences))[int(e.target)] for e in examples]
-        return [-scores if i < 7 else scores for i, scores in enumerate(logits)]  # seven wrong ones
+    def batch(checkpoint, texts, settings):
+        sizes.append(len(texts))
+        return texts
 
-    monkeypatch.setattr(measures, "predict", predict)
-    bench = measures.Bench({}, dict.fromkeys(TASKS, make_tokenizer(128)), Path(), (4,))
-    assert measures.everyday_questions(bench) == {"of 30": {"4": len(rows) - 7}}
+    ((_, found),) = evaluation_of(trained, 4).ask("masked-lm", batch, ["a", "b", "c", "d", "e"])
+    assert found == ["a", "b", "c", "d", "e"] and sizes == [2, 2, 1]
 
 
-def test_a_hidden_words_rank_counts_the_words_that_the_model_finds_likelier(trained):
-    models, tokenizers = load_models(trained / "work/first/checkpoint-6", read_recipe(trained / "recipe.toml"))
-    tokenizer = tokenizers["masked-lm"]
-    bench = measures.Bench(models, tokenizers, trained / "data", (EXACT_LANDMARKS,))
-    ids = tokenizer("the man sat in the cold house and saw a great cat")["input_ids"]
-    example = Example((np.asarray(ids, np.int32),), (len(ids),), np.zeros(1, np.int32))
-    vocabulary = Vocabulary.of(tokenizer)
-    rng = np.random.default_rng(ids)
-    shown, labels = mask_words(example.sequences[0][None], vocabulary, rng, as_mask=1.0, as_random=0.0)
-    hidden = np.flatnonzero(labels[0] != -100)
-    assert (shown[0, hidden] == tokenizer.mask_token_id).all()
-    with torch.no_grad():
-        settings = AttentionSettings("nystrom", EXACT_LANDMARKS)
-        logits = models["masked-lm"](torch.from_numpy(shown.astype(np.int64)), attention_settings=settings).logits[0]
-    wanted = [int((logits[i] > logits[i, ids[i]]).sum()) for i in hidden]
-    assert measures._mask_ranks(bench, [example], EXACT_LANDMARKS, vocabulary).tolist() == wanted
-    assert max(wanted) > 0
+def test_everyday_questions_are_counted_whole(trained, monkeypatch):
+    rows = json.loads((measures.EVERYDAY / "choices.json").read_text(encoding="utf-8"))
+
+    def choose_batch(checkpoint, asked, settings):
+        places = [row["label"] if i >= 7 else row["label"] - 1 for i, row in enumerate(rows)]  # seven wrong ones
+        return [SimpleNamespace(index=place, scores=(0.5, 0.5)) for place in places]
+
+    monkeypatch.setattr(measures, "choose_batch", choose_batch)
+    assert measures.everyday_questions(evaluation_of(trained, 4)) == {"of 30": {"4": len(rows) - 7}}
+
+
+def test_sentiment_is_told_between_the_two_classes_of_reviews_whatever_a_third_has(trained, monkeypatch):
+    probabilities = [(0.1, 0.2, 0.7), (0.3, 0.1, 0.6), (0.5, 0.4, 0.1)]
+
+    def classify_batch(checkpoint, texts, settings):
+        names = ("negative", "positive", "neutral")
+        return [SimpleNamespace(probabilities=dict(zip(names, row, strict=True))) for row in probabilities]
+
+    monkeypatch.setattr(measures, "classify_batch", classify_batch)
+    rows = [Labelled("a", 1), Labelled("b", 0), Labelled("c", 1)]
+    figures = measures._sentiment(evaluation_of(trained, 4), rows)
+    assert figures["accuracy"] == {"4": pytest.approx(200 / 3)}
+
+
+def test_hidden_words_are_whole_and_come_back_as_masks_in_their_places(trained):
+    checkpoint = evaluation_of(trained).checkpoints["masked-lm"]
+    text = "the man sat in the cold house and saw a great cat"
+    hidden = measures.hide_words(checkpoint, text, np.random.default_rng(3), part=0.5)
+    ids = checkpoint.tokenizer(hidden.text, add_special_tokens=False)["input_ids"]
+    whole = checkpoint.tokenizer(text, add_special_tokens=False)["input_ids"]
+    places = [i for i, token in enumerate(ids) if token == checkpoint.tokenizer.mask_token_id]
+    assert 1 <= len(places) < len(ids) == len(whole)
+    assert [whole[i] for i in places] == hidden.true
+    assert all(a == b for i, (a, b) in enumerate(zip(ids, whole, strict=True)) if i not in places)
 
 
 def test_a_limit_sees_both_classes_of_the_long_reviews(trained, tmp_path, monkeypatch):
     (tmp_path / "movie_reviews").mkdir()
     with gzip.open(tmp_path / "movie_reviews/validation.tsv.gz", "wt") as file:
         file.write("text\tlabel\n" + "bad\t0\n" * 6 + "good\t1\n" * 5)
-    monkeypatch.setattr(measures, "_accuracy", lambda bench, task, examples: [int(e.target) for e in examples])
-    bench = measures.Bench({}, dict.fromkeys(TASKS, make_tokenizer(128)), tmp_path, (4,), limit=4)
-    assert measures.long_reviews(bench) == [0, 1, 0, 1]
+    monkeypatch.setattr(measures, "_sentiment", lambda evaluation, rows: [row.label for row in rows])
+    evaluation = replace(evaluation_of(trained, 4, limit=4), data=tmp_path)
+    assert measures.long_reviews(evaluation) == [0, 1, 0, 1]
 
 
 def test_a_task_without_a_head_cannot_be_measured(trained):
@@ -150,7 +167,7 @@ def test_a_cards_figures_stand_under_their_own_number_of_landmarks():
         figures_table([rows[0], replace(rows[1], values={"4": 7.0})])
 
 
-def test_a_missing_answer_is_told_where_the_first_token_outscores_every_stretch(trained, tmp_path, monkeypatch):
+def test_a_missing_answer_is_told_where_the_app_says_that_there_is_none(trained, tmp_path, monkeypatch):
     (tmp_path / "squad_v1.1_partial").mkdir()
     rows = [
         {"question": "Where?", "context": f"{place} is big.", "answers": {"text": [place], "answer_start": [0]}}
@@ -158,17 +175,23 @@ def test_a_missing_answer_is_told_where_the_first_token_outscores_every_stretch(
     ]
     with gzip.open(tmp_path / "squad_v1.1_partial/validation.jsonl.gz", "wt") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
-    none = iter([0.0, 5.0, 0.0, 0.0])  # the second and the fourth question have lost their answers
+    silent = [False, True, False, False]  # the second and the fourth question have lost their answers
 
-    def predict(bench, task, examples, num_landmarks):
-        logits = [np.full((2, example.length), 1.0) for example in examples]
-        for scored in logits:
-            scored[:, 0] = next(none)
-        return logits
+    def answer_batch(checkpoint, asked, settings, top_k):
+        return [SimpleNamespace(no_answer=each) for each in silent]
 
-    monkeypatch.setattr(measures, "predict", predict)
-    bench = measures.Bench({}, dict.fromkeys(TASKS, make_tokenizer(128)), tmp_path, (4,))
-    assert measures.missing_answers(bench) == {"told apart": {"4": 75.0}}
+    monkeypatch.setattr(measures, "answer_batch", answer_batch)
+    evaluation = replace(evaluation_of(trained, 4), data=tmp_path)
+    assert measures.missing_answers(evaluation) == {"told apart": {"4": 75.0}, "wrong answers": {"4": 50.0}}
+
+
+def test_neighbouring_sentences_are_packed_up_to_their_room(trained):
+    checkpoint = evaluation_of(trained).checkpoints["token-classification"]
+    rows = [Tagged(["the", "man"], ["O", "B-PER"]), Tagged(["sat"], ["O"]), Tagged(["in", "the", "cold"], ["O"] * 3)]
+    sizes = [len(checkpoint.tokenizer(" ".join(row.tokens), add_special_tokens=False)["input_ids"]) for row in rows]
+    packed = list(measures._packed(rows, checkpoint, room=sum(sizes[:2])))
+    assert [row.tokens for row in packed] == [["the", "man", "sat"], ["in", "the", "cold"]]
+    assert packed[0].tags == ["O", "B-PER", "O"]
 
 
 def test_the_box_loads_with_its_checksums_and_gives_the_checkpoints_output(trained, box):
@@ -197,7 +220,7 @@ def test_the_encoders_weights_are_stored_once_in_half_precision(box):
     assert encoder.config.conv_kernel_size == 3
 
 
-def test_a_head_that_went_on_alone_has_a_encoder_of_its_own_but_for_what_is_identical(trained, two_encoders):
+def test_a_head_that_went_on_alone_has_an_encoder_of_its_own_but_for_what_is_identical(trained, two_encoders):
     files = {path.stem: load_file(path) for path in (two_encoders / "encoders").iterdir()}
     assert sorted(files) == ["answers", "recipe", "tables"]
     assert files["answers"].keys() == files["recipe"].keys() and not files["tables"].keys() & files["recipe"].keys()

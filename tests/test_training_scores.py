@@ -3,29 +3,37 @@
 import numpy as np
 import pytest
 
-from nystrom_demo.training.scores import accuracy, answer_scores, best_span, entities, entity_f1, plain_answer
+from nystrom_demo.training.scores import (
+    answer_scores,
+    calibration_error,
+    entity_spans,
+    is_exact,
+    plain_answer,
+    span_f1,
+)
+
+WORDS = ["Ada", "Li", "saw", "Bonn"]
 
 
-def test_entities_are_whole_spans_of_one_type():
-    assert entities(["B-PER", "I-PER", "O", "B-LOC"]) == {("PER", 0, 1), ("LOC", 3, 3)}
-    assert entities(["B-PER", "B-PER", "I-LOC", "I-LOC", "O"]) == {("PER", 0, 0), ("PER", 1, 1), ("LOC", 2, 3)}
-    assert entities(["O", "O"]) == set()
+def test_entities_are_whole_spans_of_one_kind_in_characters():
+    assert entity_spans(WORDS, ["B-PER", "I-PER", "O", "B-LOC"]) == {("PER", 0, 6), ("LOC", 11, 15)}
+    assert entity_spans(WORDS, ["B-PER", "B-PER", "I-LOC", "I-LOC"]) == {("PER", 0, 3), ("PER", 4, 6), ("LOC", 7, 15)}
+    assert entity_spans(WORDS, ["O"] * 4) == set()
 
 
-def test_entity_f1_counts_an_entity_only_where_type_and_ends_are_right():
-    truth = ["B-PER", "I-PER", "O", "B-LOC"]
-    assert entity_f1([(truth, truth)]) == 100
-    assert entity_f1([(["B-PER", "O", "O", "B-LOC"], truth)]) == pytest.approx(50)
-    assert entity_f1([(["B-ORG", "I-ORG", "O", "O"], truth), (truth, truth)]) == pytest.approx(200 * 2 / (3 + 4))
-    assert entity_f1([(["O"], ["O"])]) == 0
+def test_f1_counts_an_entity_only_where_kind_and_ends_are_right():
+    truth = {("PER", 0, 6), ("LOC", 11, 15)}
+    assert span_f1([truth], [truth]) == 100
+    assert span_f1([{("PER", 0, 3), ("LOC", 11, 15)}], [truth]) == pytest.approx(50)
+    assert span_f1([{("ORG", 0, 6)}, truth], [truth, truth]) == pytest.approx(200 * 2 / (3 + 4))
+    assert span_f1([set()], [set()]) == 0
 
 
-def test_the_best_span_never_ends_before_it_starts_nor_runs_over_thirty_tokens():
-    assert best_span(np.array([0.0, 1.0, 5.0]), np.array([9.0, 2.0, 1.0])) == (0, 0, 9.0)
-    assert best_span(np.array([1.0, 0.0, 5.0]), np.array([3.0, 2.0, 1.0])) == (2, 2, 6.0)
-    start, end = np.zeros(60), np.zeros(60)
-    start[0], end[30], end[29] = 5, 5, 4
-    assert best_span(start, end)[:2] == (0, 29)
+def test_calibration_error_is_how_far_how_sure_is_from_how_right():
+    assert calibration_error(np.array([0.8] * 5), np.array([True] * 4 + [False])) == pytest.approx(0, abs=1e-9)
+    assert calibration_error(np.array([1.0, 1.0]), np.array([True, False])) == pytest.approx(50)
+    two_bins = calibration_error(np.array([0.9, 0.9, 0.3]), np.array([True, False, False]))
+    assert two_bins == pytest.approx(100 * (0.8 + 0.3) / 3)
 
 
 def test_answers_are_compared_as_squad_does():
@@ -33,7 +41,4 @@ def test_answers_are_compared_as_squad_does():
     figures = answer_scores(["the cat", "a blue whale", "no"], [["Cat"], ["whale", "blue sea"], ["yes"]])
     assert figures["exact match"] == pytest.approx(100 / 3)
     assert figures["F1"] == pytest.approx(100 * (1 + 2 / 3 + 0) / 3)
-
-
-def test_accuracy_is_a_percentage():
-    assert accuracy([1, 0, 1, 1], [1, 1, 1, 1]) == 75
+    assert is_exact("the Cat!", ["dog", "cat"]) and not is_exact("a cat", ["black cat"])

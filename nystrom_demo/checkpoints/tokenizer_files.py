@@ -57,6 +57,14 @@ class SharedTokenizer(PreTrainedTokenizerFast):
         self.whole_text.no_truncation()
         self.whole_text.no_padding()
 
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerFast) -> "SharedTokenizer":
+        """One that reads as `tokenizer` does."""
+        names = tokenizer.model_input_names
+        return cls(
+            tokenizer_object=tokenizer.backend_tokenizer, model_input_names=names, **tokenizer.special_tokens_map
+        )
+
     def _encode_plus(self, *arguments, **options):
         with _ENCODING:
             try:

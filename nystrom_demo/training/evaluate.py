@@ -9,10 +9,12 @@ from safetensors import safe_open
 from safetensors.torch import load_model
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
+from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.checkpoints.tokenizer_files import SharedTokenizer
 from nystrom_demo.config import NystromformerConfig
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.training.data import task_tokenizers
-from nystrom_demo.training.measures import MEASURES, Bench, label
+from nystrom_demo.training.measures import MEASURES, Evaluation, label
 from nystrom_demo.training.multitask import HEADS, MultiTask
 from nystrom_demo.training.plan import EXACT_LANDMARKS
 from nystrom_demo.training.recipe import Recipe
@@ -41,22 +43,31 @@ def evaluate(
     device: str = "cpu",
 ) -> list[Row]:
     """Measure the models in `folder`, printing each row as it is known. `only` names tasks; none for all there are."""
+    checkpoints = load_checkpoints(folder, recipe, device)
+    if unknown := sorted(set(only) - set(checkpoints)):
+        raise ValueError(f"{folder} has no head for {', '.join(unknown)}, only {', '.join(checkpoints)}.")
+    evaluation = Evaluation(checkpoints, data, tuple(landmarks), limit)
+    rows: list[Row] = []
+    print(header(landmarks))
+    for name, (task, measure) in MEASURES.items():
+        if task not in (only or checkpoints):
+            continue
+        for figure, values in measure(evaluation).items():
+            rows.append(Row(task, name, figure, limit, values))
+            print(line(rows[-1]), flush=True)
+    return rows
+
+
+def load_checkpoints(folder: Path, recipe: Recipe, device: str = "cpu") -> dict[str, Checkpoint]:
+    """What a training checkpoint or a box holds, by task, as the app has it. ValueError if it is neither."""
     models, tokenizers = load_models(folder, recipe)
     for model in models.values():
         model.to(device)
         model.base_model.to(device)  # which a head does not own where several share it
-    if unknown := sorted(set(only) - set(models)):
-        raise ValueError(f"{folder} has no head for {', '.join(unknown)}, only {', '.join(models)}.")
-    bench = Bench(models, tokenizers, data, tuple(landmarks), limit)
-    rows: list[Row] = []
-    print(header(landmarks))
-    for name, (task, measure) in MEASURES.items():
-        if task not in (only or models):
-            continue
-        for figure, values in measure(bench).items():
-            rows.append(Row(task, name, figure, limit, values))
-            print(line(rows[-1]), flush=True)
-    return rows
+    return {
+        task: Checkpoint(task, folder.name, model, SharedTokenizer.of(tokenizers[task]), str(folder), False)
+        for task, model in models.items()
+    }
 
 
 def load_models(

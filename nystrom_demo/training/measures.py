@@ -1,151 +1,252 @@
-"""What is measured of each head: one function a measure, a bench in, figures for each number of landmarks out."""
+"""What is measured of each head: one function a measure, an evaluation in, figures for each number of landmarks out.
+
+Every figure is of what `tasks` answers, the decoder of the app: its windows, whole words and threshold for no answer.
+"""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import AttentionSettings
-from nystrom_demo.tasks.label_sequence import likeliest_labels
+from nystrom_demo.tasks import answer_batch, choose_batch, classify_batch, fill_mask_batch, tag_batch
 from nystrom_demo.training import readers, scores
-from nystrom_demo.training.batches import Vocabulary, collate, mask_words, pad
-from nystrom_demo.training.examples import (
-    IGNORED,
-    Example,
-    Window,
-    choice_examples,
-    text_examples,
-    windows,
-    word_examples,
-)
 from nystrom_demo.training.passages import take_answers_away
-from nystrom_demo.training.plan import EXACT_LANDMARKS, cut_batches
+from nystrom_demo.training.plan import EXACT_LANDMARKS
 
 EVERYDAY = Path(__file__).with_name("everyday")
+TEXTS = 128  # read in one go, so that what their windows give is not all held at once
+MASKED = 0.15  # of a text's tokens are hidden to measure masked words
 Figures = dict[str, dict[str, float]]  # the measure's name, then the landmarks ("exact" too): percentage or count
-EVALUATION_TOKENS = 4096  # of a batch
+Batch = Callable[..., list]  # a head's function for several texts
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Models and tokenizers by task, the data folder, and the numbers of landmarks to measure at.
+class Evaluation:
+    """Checkpoints by task, the data folder, and the numbers of landmarks to measure at.
 
     limit: examples of a measure at most, the first ones of its file; None for all.
     """
 
-    models: dict[str, PreTrainedModel]
-    tokenizers: dict[str, PreTrainedTokenizerFast]
+    checkpoints: dict[str, Checkpoint]
     data: Path
     landmarks: tuple[int, ...]
     limit: int | None = None
 
-    def first(self, rows: Sequence) -> Sequence:
+    def first(self, rows: Sequence[Row]) -> Sequence[Row]:
         return rows[: self.limit]
 
+    def ask(self, task: str, batch: Batch, asked: Sequence, **options) -> Iterator[tuple[str, list]]:
+        """(label of m, the head's answers to all that is asked) for each number of landmarks."""
+        for m in self.landmarks:
+            settings = AttentionSettings("nystrom", m)
+            parts = (asked[i : i + TEXTS] for i in range(0, len(asked), TEXTS))
+            found = [result for part in parts for result in batch(self.checkpoints[task], part, settings, **options)]
+            yield label(m), found
 
-def sentiment(bench: Bench) -> Figures:
-    rows = bench.first(readers.read_labelled(bench.data / "sst2/validation.tsv.gz"))
-    return _accuracy(
-        bench, "sequence-classification", text_examples(rows, bench.tokenizers["sequence-classification"], 512)
-    )
+
+def label(num_landmarks: int) -> str:
+    return "exact" if num_landmarks == EXACT_LANDMARKS else str(num_landmarks)
 
 
-def long_reviews(bench: Bench) -> Figures:
-    rows = readers.read_labelled(bench.data / "movie_reviews/validation.tsv.gz")
+def sentiment(evaluation: Evaluation) -> Figures:
+    return _sentiment(evaluation, evaluation.first(readers.read_labelled(evaluation.data / "sst2/validation.tsv.gz")))
+
+
+def long_reviews(evaluation: Evaluation) -> Figures:
+    rows = readers.read_labelled(evaluation.data / "movie_reviews/validation.tsv.gz")
     classes = [[row for row in rows if row.label == each] for each in (0, 1)]
     turns = [row for pair in zip_longest(*classes) for row in pair if row]
-    rows = bench.first(turns)  # the file has one class first: a limit would see only that
-    return _accuracy(
-        bench, "sequence-classification", text_examples(rows, bench.tokenizers["sequence-classification"], 1024)
-    )
+    return _sentiment(evaluation, evaluation.first(turns))  # the file has one class first: a limit would see only that
 
 
-def entities(bench: Bench) -> Figures:
-    return _entities(bench, max_length=512, pack=False)
+def _sentiment(evaluation: Evaluation, rows: Sequence[readers.Labelled]) -> Figures:
+    """Which of the two classes of reviews is likelier, whatever the head gives to others; and how sure it is of it."""
+    texts, truth = [row.text for row in rows], [row.label for row in rows]
+    figures: Figures = {"accuracy": {}, "calibration error": {}}
+    for m, found in evaluation.ask("sequence-classification", classify_batch, texts):
+        pairs = np.array([list(result.probabilities.values())[:2] for result in found])
+        pairs /= pairs.sum(1, keepdims=True)
+        right = pairs.argmax(1) == truth
+        figures["accuracy"][m] = 100 * float(right.mean())
+        figures["calibration error"][m] = scores.calibration_error(pairs.max(1), right)
+    return figures
 
 
-def packed_entities(bench: Bench) -> Figures:
-    return _entities(bench, max_length=128, pack=True)
+def entities(evaluation: Evaluation) -> Figures:
+    return _entities(evaluation, _tagged(evaluation))
 
 
-def answers(bench: Bench) -> Figures:
-    """SQuAD v1.1's exact match and F1, in windows of 384 tokens that share 128."""
-    rows = _questions(bench)
+def packed_entities(evaluation: Evaluation) -> Figures:
+    return _entities(evaluation, list(_packed(_tagged(evaluation), evaluation.checkpoints["token-classification"])))
+
+
+def small_letter_entities(evaluation: Evaluation) -> Figures:
+    return _entities(evaluation, readers.change_case(_tagged(evaluation), "lower"))
+
+
+def capital_letter_entities(evaluation: Evaluation) -> Figures:
+    return _entities(evaluation, readers.change_case(_tagged(evaluation), "upper"))
+
+
+def _tagged(evaluation: Evaluation) -> list[readers.Tagged]:
+    return list(evaluation.first(readers.read_tagged(evaluation.data / "ner_uner_ewt/validation.conll.gz")))
+
+
+def _packed(rows: Iterable[readers.Tagged], checkpoint: Checkpoint, room: int = 126) -> Iterator[readers.Tagged]:
+    """Neighbouring sentences joined to up to `room` tokens; one longer than that stays alone."""
+    tokens, tags, size = [], [], 0
+    for row in rows:
+        more = len(checkpoint.tokenizer(" ".join(row.tokens), add_special_tokens=False)["input_ids"])
+        if tokens and size + more > room:
+            yield readers.Tagged(tokens, tags)
+            tokens, tags, size = [], [], 0
+        tokens, tags, size = tokens + row.tokens, tags + row.tags, size + more
+    if tokens:
+        yield readers.Tagged(tokens, tags)
+
+
+def _entities(evaluation: Evaluation, rows: Sequence[readers.Tagged]) -> Figures:
+    """F1 of whole entities, kind and both ends right, among the kinds that the head knows."""
+    kinds = {name[2:] for name in evaluation.checkpoints["token-classification"].model.config.id2label.values()}
+    truths = [{span for span in scores.entity_spans(row.tokens, row.tags) if span[0] in kinds} for row in rows]
+    figures = {}
+    for m, found in evaluation.ask("token-classification", tag_batch, [" ".join(row.tokens) for row in rows]):
+        guesses = [{(entity.entity, entity.start, entity.end) for entity in tagging.entities} for tagging in found]
+        figures[m] = scores.span_f1(guesses, truths)
+    return {"F1": figures}
+
+
+def answers(evaluation: Evaluation) -> Figures:
+    """SQuAD v1.1's exact match and F1 of the likeliest stretch, and how far its probability is from how often it is."""
+    rows = _questions(evaluation)
     truths = [row["answers"]["text"] for row in rows]
     figures: Figures = {}
-    for m, spans in _best_spans(bench, rows).items():
-        for name, value in scores.answer_scores([span.text for span in spans], truths).items():
+    for m, found in _answers(evaluation, rows):
+        best = [result.answers[0] if result.answers else None for result in found]
+        said = [answer.answer if answer else "" for answer in best]
+        right = np.array([scores.is_exact(text, true) for text, true in zip(said, truths, strict=True)])
+        sure = np.array([answer.score if answer else 0.0 for answer in best])
+        measured = scores.answer_scores(said, truths) | {"calibration error": scores.calibration_error(sure, right)}
+        for name, value in measured.items():
             figures.setdefault(name, {})[m] = value
     return figures
 
 
-def missing_answers(bench: Bench) -> Figures:
-    """Every second question asked of a passage without its answer: how often the model is right whether there is one.
+def missing_answers(evaluation: Evaluation) -> Figures:
+    """Every second question asked of a passage without its answer.
 
-    It says that there is none by scoring its first token above every stretch of the passage.
+    Told apart: how often the head is right whether there is an answer. Wrong answers: how often it gives one where
+    there is none.
     """
-    rows = take_answers_away(_questions(bench), 0.5)
-    truth = [int(not row["answers"]["text"]) for row in rows]
-    found = _best_spans(bench, rows)
-    guesses = {m: [span.none > span.score for span in spans] for m, spans in found.items()}
-    return {"told apart": {m: scores.accuracy(guess, truth) for m, guess in guesses.items()}}
-
-
-def choices(bench: Bench) -> Figures:
-    rows = bench.first(readers.read_questions(bench.data / "comve_explanation/validation.jsonl.gz"))
-    return _accuracy(bench, "multiple-choice", choice_examples(rows, bench.tokenizers["multiple-choice"], 512))
-
-
-def masked_words(bench: Bench) -> Figures:
-    """Wikipedia paragraphs of up to 512 tokens, 15 % of the words shown as [MASK], each guessed from the others."""
-    rows = bench.first(readers.read_paragraphs(bench.data / "mlm_wiki/validation.txt.gz"))
-    tokenizer = bench.tokenizers["masked-lm"]
-    examples = text_examples([readers.Labelled(row, 0) for row in rows], tokenizer, 512)
-    vocabulary = Vocabulary.of(tokenizer)
-    figures: Figures = {"top 1": {}, "top 5": {}}
-    for m in bench.landmarks:
-        ranks = np.concatenate([_mask_ranks(bench, part, m, vocabulary) for part in _parts(examples)])
-        for name, k in (("top 1", 1), ("top 5", 5)):
-            figures[name][label(m)] = 100 * float((ranks < k).mean())
+    rows = take_answers_away(_questions(evaluation), 0.5)
+    none = np.array([not row["answers"]["text"] for row in rows])
+    figures: Figures = {"told apart": {}, "wrong answers": {}}
+    for m, found in _answers(evaluation, rows):
+        silent = np.array([result.no_answer for result in found])
+        figures["told apart"][m] = 100 * float((silent == none).mean())
+        figures["wrong answers"][m] = 100 * float((~silent & none).sum() / max(none.sum(), 1))
     return figures
 
 
-def everyday_sentences(bench: Bench) -> Figures:
-    """How many of the thirty everyday sentences have an accepted word among the five likeliest."""
-    rows = json.loads((EVERYDAY / "masked_words.json").read_text())
-    tokenizer, model = bench.tokenizers["masked-lm"], bench.models["masked-lm"]
-    right = dict.fromkeys(map(label, bench.landmarks), 0)
-    for row in rows:
-        inputs = tokenizer(row["text"], return_tensors="pt").to(model.device)
-        place = inputs["input_ids"][0].tolist().index(tokenizer.mask_token_id)
-        for m in bench.landmarks:
-            with torch.inference_mode():
-                logits = model(**inputs, attention_settings=AttentionSettings("nystrom", m)).logits[0, place]
-            words = tokenizer.convert_ids_to_tokens(logits.topk(5).indices.tolist())
-            right[label(m)] += any(word in row["accepted"] for word in words)
-    return {"of 30": right}
+def _questions(evaluation: Evaluation) -> Sequence[dict]:
+    return evaluation.first(readers.read_questions(evaluation.data / "squad_v1.1_partial/validation.jsonl.gz"))
 
 
-def everyday_questions(bench: Bench) -> Figures:
+def _answers(evaluation: Evaluation, rows: Sequence[dict]) -> Iterator[tuple[str, list]]:
+    asked = [(row["question"], row["context"]) for row in rows]
+    return evaluation.ask("question-answering", answer_batch, asked, top_k=1)
+
+
+def choices(evaluation: Evaluation) -> Figures:
+    return _choices(
+        evaluation,
+        readers.read_questions(evaluation.data / "comve_explanation/validation.jsonl.gz")[: evaluation.limit],
+    )
+
+
+def everyday_questions(evaluation: Evaluation) -> Figures:
     """How many of the thirty everyday questions get the right choice."""
-    rows = json.loads((EVERYDAY / "choices.json").read_text())
-    figures = _accuracy(bench, "multiple-choice", choice_examples(rows, bench.tokenizers["multiple-choice"], 512))[
-        "accuracy"
-    ]
-    return {"of 30": {m: round(value * len(rows) / 100) for m, value in figures.items()}}
+    rows = json.loads((EVERYDAY / "choices.json").read_text(encoding="utf-8"))
+    right = _choices(evaluation, rows)["accuracy"]
+    return {"of 30": {m: round(value * len(rows) / 100) for m, value in right.items()}}
 
 
-MEASURES: dict[str, tuple[str, Callable[[Bench], Figures]]] = {
+def _choices(evaluation: Evaluation, rows: Sequence[dict]) -> Figures:
+    asked = [(row["question"], row["choices"], row["context"]) for row in rows]
+    truth = np.array([row["label"] for row in rows])
+    figures: Figures = {"accuracy": {}, "calibration error": {}}
+    for m, found in evaluation.ask("multiple-choice", choose_batch, asked):
+        right = np.array([choice.index for choice in found]) == truth
+        figures["accuracy"][m] = 100 * float(right.mean())
+        sure = np.array([max(choice.scores) for choice in found])
+        figures["calibration error"][m] = scores.calibration_error(sure, right)
+    return figures
+
+
+def masked_words(evaluation: Evaluation) -> Figures:
+    """Wikipedia paragraphs, 15 % of the tokens shown as [MASK], each guessed from the others."""
+    checkpoint = evaluation.checkpoints["masked-lm"]
+    rows = evaluation.first(readers.read_paragraphs(evaluation.data / "mlm_wiki/validation.txt.gz"))
+    hidden = [hide_words(checkpoint, row, np.random.default_rng(number)) for number, row in enumerate(rows)]
+    hidden = [each for each in hidden if each.true]
+    true = [token for each in hidden for token in each.true]
+    figures: Figures = {"top 1": {}, "top 5": {}, "calibration error": {}}
+    for m, found in evaluation.ask("masked-lm", fill_mask_batch, [each.text for each in hidden]):
+        guesses = [mask.candidates for result in found for mask in result.masks]
+        ids = np.array([[candidate.token_id for candidate in candidates] for candidates in guesses])
+        right = ids == np.array(true)[:, None]
+        figures["top 1"][m] = 100 * float(right[:, 0].mean())
+        figures["top 5"][m] = 100 * float(right.any(1).mean())
+        sure = np.array([candidates[0].score for candidates in guesses])
+        figures["calibration error"][m] = scores.calibration_error(sure, right[:, 0])
+    return figures
+
+
+class Hidden(NamedTuple):
+    """A text with [MASK] for some of its tokens, and those tokens' ids."""
+
+    text: str
+    true: list[int]
+
+
+def hide_words(checkpoint: Checkpoint, text: str, rng: np.random.Generator, part: float = MASKED) -> Hidden:
+    """The text with about this part of its words of one token hidden: pieces of others would be read otherwise."""
+    tokenizer = checkpoint.tokenizer
+    read = tokenizer.whole_text.encode(text, add_special_tokens=False)
+    words = np.array([-1 if word is None else word for word in read.word_ids])
+    alone = [i for i, word in enumerate(words) if word >= 0 and (words == word).sum() == 1]
+    chosen = [i for i in alone if rng.random() < part]
+    for i in reversed(chosen):
+        start, end = read.offsets[i]
+        text = f"{text[:start]}{tokenizer.mask_token}{text[end:]}"
+    return Hidden(text, [read.ids[i] for i in chosen])
+
+
+def everyday_sentences(evaluation: Evaluation) -> Figures:
+    """How many of the thirty everyday sentences have an accepted word among the five likeliest."""
+    rows = json.loads((EVERYDAY / "masked_words.json").read_text(encoding="utf-8"))
+    figures = {}
+    for m, found in evaluation.ask("masked-lm", fill_mask_batch, [row["text"] for row in rows]):
+        words = [{candidate.token for candidate in result.masks[0].candidates} for result in found]
+        figures[m] = sum(bool(said & set(row["accepted"])) for said, row in zip(words, rows, strict=True))
+    return {"of 30": figures}
+
+
+MEASURES: dict[str, tuple[str, Callable[[Evaluation], Figures]]] = {
     "SST-2 validation": ("sequence-classification", sentiment),
-    "whole reviews, up to 1,024 tokens (movie_reviews validation)": ("sequence-classification", long_reviews),
+    "whole reviews (movie_reviews validation)": ("sequence-classification", long_reviews),
     "UNER-EWT validation, sentences": ("token-classification", entities),
     "UNER-EWT validation, packed to 128 tokens": ("token-classification", packed_entities),
+    "UNER-EWT validation, sentences in small letters": ("token-classification", small_letter_entities),
+    "UNER-EWT validation, sentences in capitals": ("token-classification", capital_letter_entities),
     "SQuAD v1.1 validation, half": ("question-answering", answers),
     "SQuAD v1.1 validation, half, every second question of another passage": ("question-answering", missing_answers),
     "ComVE explanation validation": ("multiple-choice", choices),
@@ -153,121 +254,3 @@ MEASURES: dict[str, tuple[str, Callable[[Bench], Figures]]] = {
     "Wikipedia validation, 15 % masked": ("masked-lm", masked_words),
     "thirty everyday sentences": ("masked-lm", everyday_sentences),
 }
-
-
-def label(num_landmarks: int) -> str:
-    return "exact" if num_landmarks == EXACT_LANDMARKS else str(num_landmarks)
-
-
-def predict(bench: Bench, task: str, examples: Sequence[Example], num_landmarks: int) -> list[np.ndarray]:
-    """Each example's logits without padding: (classes,), (seq, labels), (2, seq) for answers, (choices,)."""
-    model = bench.models[task]
-    settings = AttentionSettings("nystrom", num_landmarks)
-    vocabulary = Vocabulary.of(bench.tokenizers[task])
-    found: list[np.ndarray] = [np.empty(0)] * len(examples)
-    for members in _by_length(examples):
-        part = [examples[i] for i in members]
-        batch = collate(task, part, num_landmarks, vocabulary=vocabulary, rng=np.random.default_rng(0))
-        names = ("input_ids", "attention_mask", "token_type_ids")
-        inputs = {name: batch["inputs"][name].to(model.device) for name in names}
-        with torch.inference_mode():
-            output = model(**inputs, attention_settings=settings)
-        for row, i in enumerate(members):
-            found[i] = _row_logits(task, output, row, examples[i].length)
-    return found
-
-
-def _row_logits(task: str, output, row: int, length: int) -> np.ndarray:
-    if task == "question-answering":
-        return torch.stack([output.start_logits[row, :length], output.end_logits[row, :length]]).numpy(force=True)
-    logits = output.logits[row]
-    return (logits[:length] if task == "token-classification" else logits).numpy(force=True)
-
-
-def _accuracy(bench: Bench, task: str, examples: Sequence[Example]) -> Figures:
-    truth = [int(example.target) for example in examples]
-    guesses = {m: [int(logits.argmax()) for logits in predict(bench, task, examples, m)] for m in bench.landmarks}
-    return {"accuracy": {label(m): scores.accuracy(guess, truth) for m, guess in guesses.items()}}
-
-
-def _entities(bench: Bench, max_length: int, pack: bool) -> Figures:
-    rows = bench.first(readers.read_tagged(bench.data / "ner_uner_ewt/validation.conll.gz"))
-    id2label = bench.models["token-classification"].config.id2label
-    labels = [id2label[i] for i in range(len(id2label))]
-    examples = word_examples(rows, bench.tokenizers["token-classification"], labels, max_length, pack)
-    figures = {}
-    for m in bench.landmarks:
-        pairs = []
-        for example, logits in zip(examples, predict(bench, "token-classification", examples, m), strict=True):
-            counts = example.target != IGNORED
-            guesses = likeliest_labels(torch.from_numpy(logits[counts]).softmax(-1), labels)
-            pairs.append(([labels[i] for i in guesses], [labels[i] for i in example.target[counts]]))
-        figures[label(m)] = scores.entity_f1(pairs)
-    return {"F1": figures}
-
-
-class _Span(NamedTuple):
-    """The best stretch of a passage over its windows, and the lowest score of "no answer" in any of them."""
-
-    score: float
-    text: str
-    none: float
-
-
-def _questions(bench: Bench) -> Sequence[dict]:
-    return bench.first(readers.read_questions(bench.data / "squad_v1.1_partial/validation.jsonl.gz"))
-
-
-def _best_spans(bench: Bench, rows: Sequence[dict]) -> dict[str, list[_Span]]:
-    """Each row's span at each number of landmarks."""
-    tokenizer = bench.tokenizers["question-answering"]
-    cut = [windows(row["question"], row["context"], tokenizer, 384, 128) for row in rows]
-    flat = [window for windows_of_row in cut for window in windows_of_row]
-    examples = [
-        Example((np.asarray(window.ids, np.int32),), (window.second,), np.zeros(2, np.int32)) for window in flat
-    ]
-    found = {}
-    for m in bench.landmarks:
-        logits = iter(predict(bench, "question-answering", examples, m))
-        found[label(m)] = [
-            _best_span(row["context"], [(window, next(logits)) for window in windows_of_row])
-            for row, windows_of_row in zip(rows, cut, strict=True)
-        ]
-    return found
-
-
-def _best_span(context: str, read: Sequence[tuple[Window, np.ndarray]]) -> _Span:
-    spans = []
-    for window, logits in read:
-        first, last, score = scores.best_span(*logits[:, window.second : window.second + len(window.offsets)])
-        spans.append((score, context[window.offsets[first][0] : window.offsets[last][1]]))
-    return _Span(*max(spans), none=min(float(logits[:, 0].sum()) for _, logits in read))
-
-
-def _mask_ranks(bench: Bench, part: Sequence[Example], m: int, vocabulary: Vocabulary) -> np.ndarray:
-    """For each hidden word of a batch, how many words the model finds likelier than the true one."""
-    model = bench.models["masked-lm"]
-    ids, mask, _ = pad([example.sequences[0] for example in part], [example.length for example in part])
-    shown, labels = mask_words(ids, vocabulary, np.random.default_rng(ids[0]), as_mask=1.0, as_random=0.0)
-    hidden = labels != IGNORED
-    shown, mask, true = (
-        torch.from_numpy(array.astype(np.int64)).to(model.device) for array in (shown, mask, labels[hidden])
-    )
-    with torch.inference_mode():
-        hidden_states = model.nystromformer(
-            input_ids=shown,
-            attention_mask=mask,
-            attention_settings=AttentionSettings("nystrom", m),
-            return_dict=True,
-        ).last_hidden_state
-        logits = model.cls(hidden_states[torch.from_numpy(hidden)])  # (hidden words, vocab_size)
-        return (logits > logits.gather(1, true[:, None])).sum(1).numpy(force=True)
-
-
-def _by_length(examples: Sequence[Example]) -> list[np.ndarray]:
-    shapes = np.array([(len(example.sequences), example.length) for example in examples])
-    return cut_batches(np.arange(len(examples)), shapes, EVALUATION_TOKENS)
-
-
-def _parts(examples: Sequence[Example]) -> list[list[Example]]:
-    return [[examples[i] for i in members] for members in _by_length(examples)]

@@ -7,43 +7,45 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-LONGEST_ANSWER = 30  # tokens, as in the SQuAD baselines
+Span = tuple[str, int, int]  # an entity's kind, and its first and last character + 1
 
 
-def accuracy(predicted: Sequence[int], truth: Sequence[int]) -> float:
-    return 100 * float(np.mean(np.asarray(predicted) == np.asarray(truth)))
+def entity_spans(tokens: Sequence[str], tags: Sequence[str]) -> set[Span]:
+    """The entities that a row of BIO tags spells, in characters of the tokens with a blank between any two.
 
-
-def entities(tags: Sequence[str]) -> set[tuple[str, int, int]]:
-    """(type, first word, last word) of each entity in a row of BIO tags. An I without its B begins an entity."""
-    found, start = set(), None
-    for i, tag in enumerate([*tags, "O"]):
-        if start is not None and tag != "I-" + tags[start][2:]:
-            found.add((tags[start][2:], start, i - 1))
-            start = None
-        if start is None and tag != "O":
-            start = i
+    An I without its B begins an entity.
+    """
+    found, start, place = set(), 0, 0
+    kind = ""  # of the entity under way
+    for token, tag in zip([*tokens, ""], [*tags, "O"], strict=True):
+        if kind and tag != f"I-{kind}":
+            found.add((kind, start, place - 1))
+            kind = ""
+        if not kind and tag != "O":
+            kind, start = tag[2:], place
+        place += len(token) + 1
     return found
 
 
-def entity_f1(rows: Iterable[tuple[Sequence[str], Sequence[str]]]) -> float:
-    """F1 of whole entities, type and both ends right (CoNLL-2003's measure), over rows of (predicted, true) tags."""
+def span_f1(guesses: Iterable[set[Span]], truths: Iterable[set[Span]]) -> float:
+    """F1 of whole entities, kind and both ends right (CoNLL-2003's measure), over texts."""
     right = guessed = true = 0
-    for predicted_tags, true_tags in rows:
-        predicted, truth = entities(predicted_tags), entities(true_tags)
-        right += len(predicted & truth)
-        guessed += len(predicted)
+    for guess, truth in zip(guesses, truths, strict=True):
+        right += len(guess & truth)
+        guessed += len(guess)
         true += len(truth)
     return 200 * right / max(guessed + true, 1)
 
 
-def best_span(start: np.ndarray, end: np.ndarray) -> tuple[int, int, float]:
-    """The first and last token (of at most 30) with the largest start + end score, and that score."""
-    sums = start[:, None] + end[None, :]  # (tokens, tokens)
-    allowed = np.triu(np.ones_like(sums, dtype=bool)) & ~np.triu(np.ones_like(sums, dtype=bool), LONGEST_ANSWER)
-    sums = np.where(allowed, sums, -np.inf)
-    first, last = np.unravel_index(sums.argmax(), sums.shape)
-    return int(first), int(last), float(sums[first, last])
+def calibration_error(sure: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error: the mean distance, over answers in bins of equal width, of how sure from how right.
+
+    sure: probabilities given to the answers (answers,). right: whether they are right. Source: Guo et al., "On
+    Calibration of Modern Neural Networks" (ICML 2017).
+    """
+    place = np.minimum((sure * bins).astype(int), bins - 1)
+    counts, sure_sums, right_sums = (np.bincount(place, weights, bins) for weights in (None, sure, right))
+    return 100 * float(np.abs(sure_sums - right_sums).sum() / counts.sum())
 
 
 def plain_answer(text: str) -> str:
@@ -52,10 +54,15 @@ def plain_answer(text: str) -> str:
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
 
 
+def is_exact(guess: str, truths: Sequence[str]) -> bool:
+    """Whether an answer is one of the true ones as SQuAD compares them."""
+    return any(plain_answer(guess) == plain_answer(truth) for truth in truths)
+
+
 def answer_scores(predicted: Iterable[str], truths: Iterable[Sequence[str]]) -> dict[str, float]:
     """Exact match and word F1, each against the best of a question's true answers (SQuAD v1.1's measures)."""
     pairs = list(zip(predicted, truths, strict=True))
-    exact = [max(plain_answer(guess) == plain_answer(truth) for truth in answers) for guess, answers in pairs]
+    exact = [is_exact(guess, answers) for guess, answers in pairs]
     f1 = [max(_word_f1(guess, truth) for truth in answers) for guess, answers in pairs]
     return {"exact match": 100 * float(np.mean(exact)), "F1": 100 * float(np.mean(f1))}
 

@@ -26,6 +26,7 @@ from nystrom_demo.training.card import (
     Trained,
     card,
     figures_table,
+    how_many_runs,
     line_of,
     parts_of_runs,
     parts_of_tokens,
@@ -358,27 +359,27 @@ def test_weights_that_do_not_fit_the_runs_are_refused(weights, trained, two_enco
 def test_cards_hold_the_figures_the_data_and_their_terms(trained, box, measured):
     path, _ = measured
     rows = read_rows(path)
-    run(trained, "card", box, "common=1.5", "words=4.5", "--json", path)
+    run(trained, "card", box, "common", "words", "--json", path)
     text = (box / "question-answering/README.md").read_text()
     f1 = next(row for row in rows if row.measure == "F1" and row.task == "question-answering")
     assert f"| F1 | {f1.values['4']:.1f} | {f1.values['exact']:.1f} |" in text
     assert "| m = 4 | exact |" in text and "first 5 examples" in text
-    assert "All five heads at once on one encoder, 1.5 M tokens by `common.toml` on CPU cores" in text
+    assert "All five heads at once on one encoder, 11.9 M tokens by `common.toml` on CPU cores" in text
     assert "CC BY-SA 4.0" in text and "unstated" in text and "From there" not in text
     words = (box / "masked-lm/README.md").read_text()
-    assert "1.5 M tokens" in words and "From there masked-lm alone, 4.5 M tokens by `words.toml`" in words
+    assert "11.9 M tokens" in words and "From there masked-lm alone, 2.6 M tokens by `words.toml`" in words
     assert load_bundled("cpu", box=box)["question-answering"].name == "question-answering"
 
 
 def test_a_card_says_what_a_run_ran_on(trained):
-    recipe = replace(read_recipe(trained / "recipe.toml"), hardware="an abacus")
-    assert "by `tiny.toml` on an abacus: AdamW" in card("masked-lm", [], [Trained("tiny", recipe, 1)])
+    recipe = replace(read_recipe(trained / "recipe.toml"), hardware="an abacus", million_tokens=1.0)
+    assert "by `tiny.toml` on an abacus: AdamW" in card("masked-lm", [], [Trained("tiny", recipe)])
 
 
 def test_a_card_says_that_questions_were_made_of_the_passages_and_that_all_heads_went_on_together(trained):
-    recipe = read_recipe(trained / "recipe.toml")
+    recipe = replace(read_recipe(trained / "recipe.toml"), million_tokens=1.0)
     sources = tuple(replace(source, cloze=source.task == "question-answering") for source in recipe.sources)
-    runs = [Trained("tiny", recipe, 1), Trained("tiny_2", replace(recipe, sources=sources), 1)]
+    runs = [Trained("tiny", recipe), Trained("tiny_2", replace(recipe, sources=sources))]
     first, second = card("masked-lm", [], runs).split("## Training")[1].split("## Limits")[0].split("From there ")
     assert "All five heads at once on one encoder, 1.0 M tokens by `tiny.toml`" in " ".join(first.split())
     second = " ".join(second.split())
@@ -388,20 +389,30 @@ def test_a_card_says_that_questions_were_made_of_the_passages_and_that_all_heads
 
 
 def test_a_card_says_what_part_of_its_words_a_task_did_not_see(trained):
-    recipe = read_recipe(trained / "recipe.toml")
+    recipe = replace(read_recipe(trained / "recipe.toml"), million_tokens=1.0)
     sources = tuple(replace(s, hidden=0.1) if s.task == "token-classification" else s for s in recipe.sources)
-    runs = [Trained("tiny", replace(recipe, sources=sources), 1)]
+    runs = [Trained("tiny", replace(recipe, sources=sources))]
     text = " ".join(card("token-classification", [], runs).split())
     assert "token-classification saw 10% of its words as [MASK]." in text
     assert text.count("saw 10%") == 1
 
 
+def test_a_card_says_what_runs_began_with_and_what_mean_was_taken():
+    recipe = read_recipe(RECIPES / "archive" / "labels_4.toml")
+    said = how_many_runs(recipe)
+    assert "Run 1 began with a mean of encoders, 0.55 of `labels_3`, 0.45 of `answers_3`." in said
+    assert said.endswith("The weights are 67% the mean of 2 such runs and 33% the weights of `labels_3.toml`.")
+    assert how_many_runs(read_recipe(RECIPES / "archive" / "words.toml")) == ""
+    two = how_many_runs(read_recipe(RECIPES / "archive" / "answers.toml"))
+    assert two == " The weights are the mean of 2 such runs."
+
+
 def test_a_run_stands_behind_those_that_it_goes_on_from(trained):
     recipe = read_recipe(trained / "recipe.toml")
     names = {"first": "", "second": "first", "third": "second"}
-    runs = {name: Trained(name, replace(recipe, goes_on_from=before), 1) for name, before in names.items()}
+    runs = {name: Trained(name, replace(recipe, goes_on_from=before)) for name, before in names.items()}
     assert [run.name for run in line_of(runs["third"], runs)] == ["first", "second", "third"]
-    with pytest.raises(ValueError, match=r"third goes on from second, whose tokens are not given"):
+    with pytest.raises(ValueError, match=r"third goes on from second, which is not given"):
         line_of(runs["third"], {"third": runs["third"]})
 
 
@@ -416,12 +427,13 @@ def test_a_sources_part_of_all_tokens_counts_the_stages_that_a_run_went_through(
 def test_the_parts_of_two_runs_are_weighed_by_their_tokens(trained):
     paths = {name: trained / f"{name}.toml" for name in ("recipe", "answers")}
     runs = [
-        Trained(name, read_recipe(path), tokens) for (name, path), tokens in zip(paths.items(), (1, 3), strict=True)
+        Trained(name, replace(read_recipe(path), million_tokens=tokens))
+        for (name, path), tokens in zip(paths.items(), (1, 3), strict=True)
     ]
     assert [part for _, part in parts_of_runs(runs)] == pytest.approx([0.075, 0.05, 0.05, 0.05, 0.025, 0.75])
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.toml")), ids=lambda path: path.stem)
 def test_every_source_of_a_recipe_has_its_terms(path):
     names = {file.split("/")[0] for source in read_recipe(path).sources for file in source.files}
     assert names <= set(DATA_SETS)

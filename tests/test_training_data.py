@@ -289,7 +289,7 @@ def test_the_common_recipe_trains_every_task():
     assert read_recipe(COMMON).tasks == TASKS
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.toml")), ids=lambda path: path.stem)
 def test_the_packages_recipes_train_on_training_files_only(path):
     files = [file for source in read_recipe(path).sources for file in source.files]
     assert {Path(file).name.split(".")[0] for file in files if not file.startswith("templates/")} == {"train"}
@@ -316,8 +316,28 @@ def test_a_recipe_can_have_another_ones_settings_than_the_one_it_goes_on_from(tm
     assert recipe == replace(base, goes_on_from="answers")
 
 
+def test_a_run_has_its_own_seed_and_changed_settings():
+    path = find_recipe("words_2")
+    first, second = read_recipe(path), read_recipe(path, run=2)
+    assert (first.seed, second.seed) == (20231, 20232)
+    assert second.optimiser == replace(first.optimiser, encoder_rate=3e-4) and first.optimiser.encoder_rate != 3e-4
+    assert (first.runs[1].steps, first.runs[1].decay_steps) == (570, 120)
+    with pytest.raises(ValueError, match="run must be from 1 to 2, the runs of this recipe, got 3"):
+        read_recipe(path, run=3)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.rglob("*.toml")), ids=lambda path: path.stem)
+def test_what_a_recipe_begins_with_or_is_a_mean_of_is_a_recipe_too_and_weighs_one(path):
+    recipe = read_recipe(path)
+    for parts in (*(run.begin for run in recipe.runs), recipe.mean):
+        named = [name for name in parts if name != "runs" and not name.startswith("run_")]
+        assert all(find_recipe(name).is_file() for name in named)
+        assert not parts or sum(parts.values()) == pytest.approx(0.7 if path.stem == "common_2" else 1, abs=1e-3)
+
+
 def test_a_recipe_goes_by_its_name_or_its_path(tmp_path):
-    assert find_recipe("answers") == RECIPES / "answers.toml"
+    assert find_recipe("answers") == RECIPES / "archive" / "answers.toml"
+    assert find_recipe("answers_3") == RECIPES / "answers_3.toml"
     assert find_recipe(str(tmp_path / "answers.toml")) == tmp_path / "answers.toml"
 
 

@@ -5,70 +5,88 @@ from pathlib import Path
 
 from nystrom_demo.training.recipe import COMMON, find_recipe, read_recipe
 
+STEPS = 100_000  # of a run, where neither the command nor the recipe says
+
 
 def main() -> None:
     top = parser()
     arguments = top.parse_args()
     try:
         arguments.verb(arguments)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         top.exit(2, f"{top.prog}: {error}\n")
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m nystrom_demo.training", description=__doc__)
     verbs = top.add_subparsers(required=True, metavar="VERB")
+    for add in (_add_convert, _add_train, _add_evaluate, _add_average, _add_export, _add_card):
+        add(verbs)
+    return top
 
+
+def _add_convert(verbs) -> None:
     convert = _verb(verbs, "convert", _convert, "make work/start from a BERT-shaped base")
-    convert.add_argument(
-        "--base", type=Path, required=True, help="folder with model.safetensors, config.json, tokenizer"
-    )
+    text = "folder with model.safetensors, config.json, tokenizer"
+    convert.add_argument("--base", type=_folder, required=True, help=text)
 
+
+def _add_train(verbs) -> None:
     train = _verb(verbs, "train", _train, "train an encoder and its heads, or go on from a checkpoint")
-    train.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    train.add_argument("--data", type=_folder, required=True, help="folder of the data sets")
     train.add_argument("--out", default="stable", help="name of the run's folder in the work folder")
-    train.add_argument("--begin", type=Path, help="training checkpoint or box to begin with, not the base")
-    train.add_argument("--resume", type=Path, help="checkpoint folder, or a run's folder for its last checkpoint")
-    train.add_argument("--max-steps", type=int, default=100_000, help="end, counted from the first step of all")
+    train.add_argument("--run", type=int, default=1, help="which of the recipe's runs, from 1: its seed and its steps")
+    train.add_argument("--begin", type=_folder, help="training checkpoint or box to begin with, not the base")
+    train.add_argument("--resume", type=_folder, help="checkpoint folder, or a run's folder for its last checkpoint")
+    train.add_argument("--max-steps", type=_count, help="end, counted from the first step of all")
     train.add_argument("--decay-steps", type=int, default=0, help="steps before the end in which the rate falls to 0")
-    train.add_argument("--decay-now", type=int, metavar="STEPS", help="let the rate fall from --resume on, then end")
+    train.add_argument("--decay-now", type=_count, metavar="STEPS", help="let the rate fall from --resume on, then end")
     train.add_argument("--minutes", type=float, help="stop, with a checkpoint, after so long")
-    train.add_argument("--save-steps", type=int, default=300)
-    train.add_argument("--log-steps", type=int, default=50)
-    train.add_argument("--threads", type=int, default=2, help="CPU threads of each process")
+    train.add_argument("--save-steps", type=_count, default=300)
+    train.add_argument("--log-steps", type=_count, default=50)
+    train.add_argument("--threads", type=_count, default=2, help="CPU threads of each process")
     train.add_argument("--no-progress", action="store_true", help="log lines only")
     train.add_argument("--cpu", action="store_true", help="leave a GPU alone")
-    train.add_argument("--bf16", action="store_true", help="multiply in bfloat16")
+    text = "multiply in bfloat16; as the recipe says if not given"
+    train.add_argument("--bf16", action=argparse.BooleanOptionalAction, help=text)
 
+
+def _add_evaluate(verbs) -> None:
     evaluate = _verb(verbs, "evaluate", _evaluate, "measure a training checkpoint or a box of checkpoints", work=False)
-    evaluate.add_argument("folder", type=Path, help="checkpoint folder, a run's folder for its last, or a box")
-    evaluate.add_argument("--data", type=Path, required=True, help="folder of the data sets")
-    evaluate.add_argument("--landmarks", default="4,8,16,32,64,128,exact", help="numbers of landmarks, with commas")
-    evaluate.add_argument("--limit", type=int, help="examples of a measure at most")
+    evaluate.add_argument("folder", type=_folder, help="checkpoint folder, a run's folder for its last, or a box")
+    evaluate.add_argument("--data", type=_folder, required=True, help="folder of the data sets")
+    text = "numbers of landmarks, with commas"
+    evaluate.add_argument("--landmarks", type=_landmarks, default="4,8,16,32,64,128,exact", help=text)
+    evaluate.add_argument("--limit", type=_count, help="examples of a measure at most")
     evaluate.add_argument("--only", default="", help="tasks, with commas; all by default")
     evaluate.add_argument("--json", type=Path, help="write the figures here")
-    evaluate.add_argument("--threads", type=int, default=2)
+    evaluate.add_argument("--threads", type=_count, default=2)
     evaluate.add_argument("--cpu", action="store_true", help="leave a GPU alone")
 
+
+def _add_average(verbs) -> None:
     average = _verb(verbs, "average", _average, "write the mean of several runs' weights", work=False)
     average.add_argument("out", type=Path, help="folder for the mean")
     average.add_argument("--weights", default="", help="a number a folder, as 0.75,0.25; equal ones if not given")
     text = "a checkpoint or box from which the modules are taken that the recipe freezes"
-    average.add_argument("--frozen-from", type=Path, metavar="FOLDER", help=text)
-    average.add_argument("folders", type=Path, nargs="+", help="checkpoints, runs' folders for their last, or boxes")
+    average.add_argument("--frozen-from", type=_folder, metavar="FOLDER", help=text)
+    average.add_argument("folders", type=_folder, nargs="+", help="checkpoints, runs' folders for their last, or boxes")
 
+
+def _add_export(verbs) -> None:
     export = _verb(verbs, "export", _export, "write the box of training checkpoints", work=False, recipe=False)
     export.add_argument("box", type=Path, help="assets/checkpoints, or another folder")
-    export.add_argument(
-        "checkpoints", nargs="+", type=_named_folder, metavar="RECIPE=FOLDER", help="a recipe and the run that it made"
-    )
+    text = "a recipe and the run that it made"
+    export.add_argument("checkpoints", nargs="+", type=_named_folder, metavar="RECIPE=FOLDER", help=text)
 
+
+def _add_card(verbs) -> None:
     card = _verb(verbs, "card", _card, "write the model cards of a box from its figures", work=False, recipe=False)
-    card.add_argument("box", type=Path)
-    card.add_argument("--json", type=Path, nargs="+", required=True, help="figures that `evaluate --json` wrote")
-    text = "each recipe and the millions of tokens that its run took; the last to train a head is that head's"
-    card.add_argument("tokens", nargs="+", type=_named_number, metavar="RECIPE=TOKENS", help=text)
-    return top
+    card.add_argument("box", type=_folder)
+    text = "each recipe behind the box; the last to train a head is that head's"
+    card.add_argument("recipes", nargs="+", metavar="RECIPE", help=text)
+    text = "figures that `evaluate --json` wrote; may be given more than once"
+    card.add_argument("--json", type=Path, action="append", required=True, metavar="FILE", help=text)
 
 
 def _verb(verbs, name: str, function, text: str, work: bool = True, recipe: bool = True) -> argparse.ArgumentParser:
@@ -95,7 +113,11 @@ def _train(arguments: argparse.Namespace) -> None:
 
     torch.set_num_threads(arguments.threads)
     resume = last_checkpoint(arguments.resume) if arguments.resume else None
-    max_steps, decay_steps = arguments.max_steps, arguments.decay_steps
+    recipe = read_recipe(arguments.recipe, arguments.run)
+    planned = recipe.runs[arguments.run - 1] if recipe.runs else None
+    max_steps, decay_steps = arguments.max_steps or STEPS, arguments.decay_steps
+    if arguments.max_steps is None and planned is not None:
+        max_steps, decay_steps = planned.steps, planned.decay_steps
     if arguments.decay_now:
         if resume is None:
             raise ValueError("--decay-now counts from a checkpoint: it needs --resume.")
@@ -109,11 +131,11 @@ def _train(arguments: argparse.Namespace) -> None:
         minutes=arguments.minutes,
         begin=arguments.begin,
         resume=resume,
-        bf16=arguments.bf16,
+        bf16=recipe.bf16 if arguments.bf16 is None else arguments.bf16,
         progress=not arguments.no_progress,
         cpu=arguments.cpu,
     )
-    print(train(read_recipe(arguments.recipe), arguments.data, arguments.work, run))
+    print(train(recipe, arguments.data, arguments.work, run))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -124,7 +146,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
     torch.set_num_threads(arguments.threads)
     folder = _models_folder(arguments.folder)
-    landmarks = [EXACT_LANDMARKS if m == "exact" else int(m) for m in arguments.landmarks.split(",")]
+    landmarks = [m or EXACT_LANDMARKS for m in arguments.landmarks]
     only = [task for task in arguments.only.split(",") if task]
     device = "cuda" if torch.cuda.is_available() and not arguments.cpu else "cpu"
     rows = evaluate(folder, arguments.data, read_recipe(arguments.recipe), landmarks, arguments.limit, only, device)
@@ -133,20 +155,27 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _named_folder(text: str) -> tuple[str, Path]:
-    recipe, folder = _named(text)
-    return recipe, Path(folder)
-
-
-def _named_number(text: str) -> tuple[str, float]:
-    recipe, number = _named(text)
-    return recipe, float(number)
-
-
-def _named(text: str) -> tuple[str, str]:
-    recipe, equals, value = text.partition("=")
+    recipe, equals, folder = text.partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError(f"wanted RECIPE=..., got {text}")
-    return recipe, value
+        raise argparse.ArgumentTypeError(f"wanted RECIPE=FOLDER, got {text}")
+    return recipe, _folder(folder)
+
+
+def _folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {text}")
+    return Path(text)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"wanted a whole number of at least 1, got {text}")
+    return int(text)
+
+
+def _landmarks(text: str) -> list[int]:
+    """Numbers of landmarks, 0 for exact attention."""
+    return [0 if m == "exact" else _count(m) for m in text.split(",")]
 
 
 def _models_folder(folder: Path) -> Path:
@@ -177,7 +206,7 @@ def _card(arguments: argparse.Namespace) -> None:
     from nystrom_demo.training.evaluate import read_rows
 
     rows = [row for path in arguments.json for row in read_rows(path)]
-    write_cards(arguments.box, rows, dict(arguments.tokens))
+    write_cards(arguments.box, rows, arguments.recipes)
 
 
 if __name__ == "__main__":

@@ -118,24 +118,27 @@ The weights are given under Apache-2.0. The terms of the data are as listed abov
 RUN = """{heads}, {tokens:.1f} M tokens by `{recipe}.toml` on {hardware}: AdamW ({encoder_rate:g} for the encoder,
 {head_rate:g} for the heads, {convolution_rate:g} for the convolution), level after {warmup} steps of warm-up, then
 falling to zero.{exact} The number of landmarks was drawn for each batch, exact in {exact_share:.0%}, else from
-{landmarks}.{distil}{dropout}{hidden}{cloze}{frozen}{afterwards}"""
+{landmarks}.{distil}{dropout}{hidden}{cloze}{frozen}{runs}{afterwards}"""
 
 
 class Trained(NamedTuple):
-    """A recipe by its name, and the tokens that a run of it took, in millions."""
+    """A recipe by its name."""
 
     name: str
     recipe: Recipe
-    million_tokens: float
+
+    @property
+    def million_tokens(self) -> float:
+        return self.recipe.million_tokens
 
 
-def write_cards(box: Path, rows: Sequence[Row], million_tokens: Mapping[str, float]) -> None:
+def write_cards(box: Path, rows: Sequence[Row], recipes: Sequence[str]) -> None:
     """README.md of each of the box's five checkpoints, and the manifest anew.
 
-    million_tokens: by recipe, a name or a file. A head comes from the last of them that trains it.
+    recipes: names or files. A head comes from the last of them that trains it.
     """
-    paths = {find_recipe(name): tokens for name, tokens in million_tokens.items()}
-    runs = {path.stem: Trained(path.stem, read_recipe(path), tokens) for path, tokens in paths.items()}
+    paths = map(find_recipe, recipes)
+    runs = {path.stem: Trained(path.stem, read_recipe(path)) for path in paths}
     for task in HEADS:
         *_, last = (run for run in runs.values() if task in run.recipe.tasks)
         own = [row for row in rows if row.task == task]
@@ -148,7 +151,7 @@ def line_of(run: Trained, runs: Mapping[str, Trained]) -> list[Trained]:
     line = [run]
     while before := line[0].recipe.goes_on_from:
         if before not in runs:
-            raise ValueError(f"{line[0].name} goes on from {before}, whose tokens are not given.")
+            raise ValueError(f"{line[0].name} goes on from {before}, which is not given.")
         line.insert(0, runs[before])
     return line
 
@@ -199,9 +202,31 @@ def _training(run: Trained, begins: bool) -> str:
         ),
         cloze=" Some questions were made of the passages: a sentence with a name, number or term hidden." * cloze,
         frozen=" The word and position tables were left as they were." if rates.frozen else "",
+        runs=how_many_runs(recipe),
         afterwards=f" {recipe.afterwards}" if recipe.afterwards else "",
     )
     return textwrap.fill(paragraph, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def how_many_runs(recipe: Recipe) -> str:
+    """Sentences on what a recipe's runs began with and on the mean that was taken of them."""
+    begun = [
+        f" {'It' if len(recipe.runs) == 1 else f'Run {number}'} began with a mean of encoders, {_weighted(run.begin)}."
+        for number, run in enumerate(recipe.runs, 1)
+        if run.begin
+    ]
+    runs = f"the mean of {len(recipe.runs)} such runs" if len(recipe.runs) > 1 else "such a run"
+    mean = recipe.mean or ({"runs": 1.0} if len(recipe.runs) > 1 else {})
+    if not mean:
+        return "".join(begun)
+    parts = {runs if name == "runs" else f"the weights of `{name}.toml`": weight for name, weight in mean.items()}
+    whole = " and ".join(f"{weight:.0%} {name}" if len(parts) > 1 else name for name, weight in parts.items())
+    return "".join(begun) + f" The weights are {whole}."
+
+
+def _weighted(parts: Mapping[str, float]) -> str:
+    words = {name: name.replace("_", " ") if name.startswith("run_") else f"`{name}`" for name in parts}
+    return ", ".join(f"{weight:g} of {words[name]}" for name, weight in parts.items())
 
 
 def figures_table(rows: Sequence[Row]) -> str:

@@ -1,12 +1,14 @@
 """A training recipe as plain data, read from a file in `recipes/` or from one of the same form."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 RECIPES = Path(__file__).with_name("recipes")
-COMMON = RECIPES / "common.toml"
+ARCHIVE = RECIPES / "archive"  # those behind the ones of today, from which they go on
+COMMON = ARCHIVE / "common.toml"
 CPU = "CPU cores"
+OWN = ("hardware", "afterwards", "bf16", "million_tokens", "runs", "mean")  # what no recipe takes from another
 TASKS = ("masked-lm", "sequence-classification", "token-classification", "question-answering", "multiple-choice")
 
 
@@ -88,18 +90,39 @@ class Source:
 
 
 @dataclass(frozen=True)
+class TrainingRun:
+    """One run by a recipe: its steps, and of how many of them at the end the rate falls.
+
+    seed: its own, None for the recipe's. begin: the recipes whose encoders' weighted mean it began with, "run_1" for an
+    earlier run of this one; empty for the encoder that the recipe goes on from. changes: settings of the recipe that
+    were otherwise in this run, a table's as "table.setting".
+    """
+
+    steps: int
+    decay_steps: int
+    seed: int | None = None
+    begin: dict[str, float] = field(default_factory=dict)
+    changes: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training run but its length.
+    """Everything that decides a training run, and how the weights came of several.
 
     masked: part of words hidden in the masked-word task. dropout: part of the hidden states' values that a training
     step hides. stages: the trained tokens after which each of a source's shares holds, from 0 up. goes_on_from: the
-    recipe whose run this one's begins with, empty for the converted base. hardware: what it ran on, for the card.
-    afterwards: how the weights came about where the run alone does not say it, such as a mean or a choice among runs,
-    in sentences for the card.
+    recipe whose run this one's begins with, empty for the converted base. hardware: what it ran on, for the card. bf16:
+    whether products were in bfloat16. million_tokens: of all runs, 0 where none was made. runs: what was run. mean: the
+    weights of the mean that came of it, "runs" for that of the runs, other recipes by name; empty for the runs alone.
+    afterwards: what cannot be said as data, such as a choice among runs, in sentences for the card.
     """
 
     goes_on_from: str
     hardware: str
+    bf16: bool
+    million_tokens: float
+    runs: tuple[TrainingRun, ...]
+    mean: dict[str, float]
     afterwards: str
     seed: int
     masked: float
@@ -123,19 +146,19 @@ class Recipe:
         return tuple(task for task in self.tasks if task not in plain)
 
 
-def find_recipe(name: str) -> Path:
-    """The file of a recipe: one of the package's by its name, or a path."""
-    own = RECIPES / f"{name}.toml"
-    return own if own.is_file() else Path(name)
+def find_recipe(name: str, beside: Path = RECIPES) -> Path:
+    """The file of a recipe: one in the folder `beside` or of the package's by its name, or a path."""
+    own = (folder / f"{name}.toml" for folder in (beside, RECIPES, ARCHIVE))
+    return next((path for path in own if path.is_file()), Path(name))
 
 
-def read_recipe(path: Path = COMMON) -> Recipe:
+def read_recipe(path: Path = COMMON, run: int = 1) -> Recipe:
     """The recipe in a TOML file. ValueError for an unknown task, or a source without a share for every stage.
 
-    Settings that the file leaves out are those of a recipe beside it: the one that `as_in` names, or else the one that
-    it goes on from.
+    Settings that the file leaves out are those of the recipe that `as_in` names, or else of the one that it goes on
+    from. run: the one of its runs whose seed and changed settings are taken, counted from 1.
     """
-    table = _read_table(path)
+    table = _as_run(_read_table(path), run)
     stages = tuple(table["stages"])
     sources = tuple(_source(row) for row in table["sources"])
     unknown = sorted({source.task for source in sources} - set(TASKS))
@@ -148,6 +171,10 @@ def read_recipe(path: Path = COMMON) -> Recipe:
     return Recipe(
         goes_on_from=table.get("goes_on_from", ""),
         hardware=table.get("hardware", CPU),
+        bf16=table.get("bf16", False),
+        million_tokens=table.get("million_tokens", 0.0),
+        runs=tuple(TrainingRun(**row) for row in table.get("runs", ())),
+        mean=table.get("mean", {}),
         afterwards=table.get("afterwards", ""),
         seed=table["seed"],
         masked=table["masked"],
@@ -162,13 +189,29 @@ def read_recipe(path: Path = COMMON) -> Recipe:
 
 
 def _read_table(path: Path) -> dict:
-    table = tomllib.loads(Path(path).read_text())
+    table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     name = table.pop("as_in", table.get("goes_on_from"))
     if name is None:
         return table
-    base = _read_table(Path(path).with_name(f"{name}.toml"))
-    settings = {name: base[name] | value for name, value in table.items() if isinstance(value, dict)}
-    return base | {"hardware": CPU, "afterwards": ""} | table | settings
+    base = _read_table(find_recipe(name, Path(path).parent))
+    base = {name: value for name, value in base.items() if name not in OWN}
+    settings = {name: base.get(name, {}) | value for name, value in table.items() if isinstance(value, dict)}
+    return base | table | settings
+
+
+def _as_run(table: dict, number: int) -> dict:
+    """The table with the seed and the changed settings of one of its runs."""
+    runs = table.get("runs", ())
+    if not runs:
+        return table
+    if not 1 <= number <= len(runs):
+        raise ValueError(f"run must be from 1 to {len(runs)}, the runs of this recipe, got {number}.")
+    chosen = runs[number - 1]
+    table = table | {"seed": chosen.get("seed", table["seed"])}
+    for name, value in chosen.get("changes", {}).items():
+        part, dot, setting = name.partition(".")
+        table |= {part: table[part] | {setting: value}} if dot else {part: value}
+    return table
 
 
 def _source(row: dict) -> Source:

@@ -60,14 +60,15 @@ def train(recipe: Recipe, data: Path, work: Path, run: Run) -> Path:
     """
     _check_out(run)
     torch.manual_seed(recipe.seed)
-    if run.begin is None:
+    begin = run.begin or run.resume  # what is resumed has the right heads, and its weights replace these
+    if begin is None:
         encoder = NystromformerModel.from_pretrained(work / "start")
         model = MultiTask(encoder, recipe.labels, recipe.landmarks.distil, recipe.tasks)
         tokenizer = AutoTokenizer.from_pretrained(work / "start")
     else:
-        model, tokenizer = begin_with(run.begin, recipe, new_heads=True)
+        model, tokenizer = begin_with(begin, recipe, new_heads=True)
     pools = load_pools(recipe, data, tokenizer, work)
-    if run.begin is None and "masked-lm" in recipe.tasks:
+    if begin is None and "masked-lm" in recipe.tasks:
         start_masked_words(model.heads["masked-lm"], word_counts(pools, len(tokenizer)))
     set_dropout(model, recipe.dropout)
     freeze(model.encoder, recipe.optimiser.frozen)

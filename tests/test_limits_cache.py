@@ -6,7 +6,7 @@ from contextvars import ContextVar
 import pytest
 import torch
 
-from nystrom_demo.limits.cache import ANSWERS, Remembering, about
+from nystrom_demo.limits.cache import ANSWERS, ResultCache, about
 from nystrom_demo.ui.examples import load_examples
 from nystrom_demo.ui.sidebar import BenchValues
 from nystrom_demo.ui.tabs import attention as attention_tab
@@ -102,12 +102,12 @@ def test_what_is_refused_is_not_kept(tiny_checkpoints):
     assert "The maps show a text whole" in viewer["message"] and nothing is None
     error(tiny_checkpoints, bench("great " * 5000))
     with pytest.raises(ZeroDivisionError):
-        ANSWERS.recall("a", lambda: 1 / 0)
-    assert len(ANSWERS) == 0 and ANSWERS.recall("a", lambda: 2) == 2
+        ANSWERS.get_or_compute("a", lambda: 1 / 0)
+    assert len(ANSWERS) == 0 and ANSWERS.get_or_compute("a", lambda: 2) == 2
 
 
 def test_steps_are_kept_once_they_came_to_their_end():
-    kept = Remembering()
+    kept = ResultCache()
     steps = kept.replay("a", lambda: iter("xyz"))
     assert next(steps) == "x"
     steps.close()
@@ -117,28 +117,28 @@ def test_steps_are_kept_once_they_came_to_their_end():
 
 
 def test_what_was_asked_for_longest_ago_goes_first():
-    kept = Remembering(max_entries=2)
+    kept = ResultCache(max_entries=2)
     for key in "aba":
-        kept.recall(key, lambda key=key: key)
-    kept.recall("c", lambda: "c")
-    assert kept.recall("a", lambda: "new") == "a" and kept.recall("b", lambda: "new") == "new"
+        kept.get_or_compute(key, lambda key=key: key)
+    kept.get_or_compute("c", lambda: "c")
+    assert kept.get_or_compute("a", lambda: "new") == "a" and kept.get_or_compute("b", lambda: "new") == "new"
     assert len(kept) == 2
 
 
 def test_the_bytes_kept_stay_within_the_bound():
-    kept = Remembering(max_bytes=1_000)
+    kept = ResultCache(max_bytes=1_000)
     for key in range(7):
-        kept.recall(key, lambda: b"x" * 300)
+        kept.get_or_compute(key, lambda: b"x" * 300)
     assert len(kept) == 3 and 900 < kept.num_bytes <= 1_000
-    kept.recall("large", lambda: b"x" * 2_000)
-    assert len(kept) == 3 and kept.recall(6, lambda: b"new") == b"x" * 300
+    kept.get_or_compute("large", lambda: b"x" * 2_000)
+    assert len(kept) == 3 and kept.get_or_compute(6, lambda: b"new") == b"x" * 300
 
 
 def test_nobody_can_change_what_another_is_given():
-    kept = Remembering()
-    kept.recall("a", lambda: [1]).append(2)
-    kept.recall("a", lambda: [0]).append(3)
-    assert kept.recall("a", lambda: [0]) == [1]
+    kept = ResultCache()
+    kept.get_or_compute("a", lambda: [1]).append(2)
+    kept.get_or_compute("a", lambda: [0]).append(3)
+    assert kept.get_or_compute("a", lambda: [0]) == [1]
 
 
 def test_the_key_of_a_model_that_is_gone_is_no_other_models():

@@ -5,8 +5,10 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from nystrom_demo.errors import UserError
 
-class CheckpointError(ValueError):
+
+class CheckpointError(UserError):
     """Why a checkpoint is refused, in one sentence without paths."""
 
 

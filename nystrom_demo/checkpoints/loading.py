@@ -24,6 +24,7 @@ from nystrom_demo.checkpoints.hub import fetch, is_hub_id
 from nystrom_demo.checkpoints.tokenizer_files import SharedTokenizer, guarded, load_tokenizer
 from nystrom_demo.checkpoints.vetting import vet_folder
 from nystrom_demo.config import NystromformerConfig
+from nystrom_demo.errors import UserError
 from nystrom_demo.interop import register_attention
 
 AUTO_CLASSES = {
@@ -75,7 +76,7 @@ def bundled_folder(task: str) -> Path:
 
 def check_task(task: str) -> str:
     if task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {show(task)}.")
+        raise UserError(f"task must be one of {', '.join(TASKS)}, got {show(task)}.")
     return task
 
 

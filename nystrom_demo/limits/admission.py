@@ -3,6 +3,7 @@
 from typing import Any
 
 from nystrom_demo.config import AttentionSettings
+from nystrom_demo.errors import UserError
 from nystrom_demo.limits.budget import current_limits
 from nystrom_demo.limits.estimates import (
     encoder_bytes,
@@ -13,17 +14,17 @@ from nystrom_demo.limits.estimates import (
     spectrum_bytes,
     timed_model_bytes,
 )
-from nystrom_demo.limits.validation import Refusal, check_tokens
+from nystrom_demo.limits.validation import check_tokens
 
 GB = 2**30
 TIMED_CALL_BYTES = 4 * GB
 
 
 def admit(needed: int, what: str) -> None:
-    """Return if the request under way may take `needed` bytes; else a Refusal that names both numbers."""
+    """Return if the request under way may take `needed` bytes; else a UserError that names both numbers."""
     limit = current_limits().request_bytes
     if limit is not None and needed > limit:
-        raise Refusal(
+        raise UserError(
             f"{what} would take about {_gb(needed)} of memory, and this server allows a request {_gb(limit)}."
         )
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Remembering:
+class ResultCache:
     """The results asked for last, within a number of them and of bytes. What raises or is larger alone is not kept.
 
     A figure's copy holds its arrays as the page gets them, encoded. Two who ask for the same at once both compute it;
@@ -29,7 +29,7 @@ class Remembering:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def recall(self, key: Hashable, compute: Callable[[], T]) -> T:
+    def get_or_compute(self, key: Hashable, compute: Callable[[], T]) -> T:
         """compute(), or a copy of what it gave when it was last asked for under this key."""
         found = self._find(key)
         if found is not None:
@@ -50,7 +50,7 @@ class Remembering:
             yield step
         self._keep(key, made)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Everything."""
         with self._lock:
             self._kept.clear()
@@ -78,4 +78,4 @@ def about(model: object, *asked: Any) -> Hashable:
     return weakref.ref(model), repr(asked)
 
 
-ANSWERS = Remembering()
+ANSWERS = ResultCache()

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import gradio as gr
 
-from nystrom_demo.limits.validation import Refusal
+from nystrom_demo.errors import UserError
 from nystrom_demo.serving.event_streams import EndedStreams
 from nystrom_demo.serving.handlers import as_text, client_of
 from nystrom_demo.serving.headers import security_headers
@@ -121,7 +121,7 @@ class _Exchange:
                     await self.guard.app(self.scope, receive, self._send)
         except Denied as denied:
             await self._answer(denied.status, _told(denied.message))
-        except Refusal as refusal:
+        except UserError as refusal:
             # What refuses a place in the queue is drawn by the page.
             await self._answer(400, _told(as_text(str(refusal)) if self.kind == "join" else str(refusal)))
         except Exception as error:  # gradio's own; its trace belongs in the log, not in an answer
@@ -152,7 +152,7 @@ class _Exchange:
         if self.scope["path"] == API + "/queue/data":
             session = parse_qs(self.scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
             if not TOKEN.match(session):
-                raise Refusal("session_hash must be 1 to 64 letters, digits, - or _.")
+                raise UserError("session_hash must be 1 to 64 letters, digits, - or _.")
         if self.scope["method"] != "POST":
             return self.receive
         body = await self._body()

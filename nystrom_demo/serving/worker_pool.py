@@ -19,7 +19,7 @@ class Job(NamedTuple):
     context: contextvars.Context
 
 
-class Gate:
+class WorkerPool:
     """`workers` threads that serve the waiting clients in turn, one request of each after the other."""
 
     def __init__(self, workers: int):
@@ -29,7 +29,7 @@ class Gate:
         self.most_at_once = 0
         # Daemons, so that a request that never ends cannot keep the process from ending.
         for i in range(workers):
-            threading.Thread(target=self._work, name=f"gate-{i}", daemon=True).start()
+            threading.Thread(target=self._work, name=f"worker-{i}", daemon=True).start()
 
     def submit(self, client: str, call: Callable[[], Any]) -> Future:
         """A future of `call()`, run when `client`'s turn comes, in the caller's context. Cancelling it while it waits

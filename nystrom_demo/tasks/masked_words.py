@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.errors import UserError
 from nystrom_demo.tasks.reading import check_task, read
 from nystrom_demo.tasks.windows import Window, character_span, encode, make_limits, make_windows
 
@@ -100,7 +101,7 @@ class MaskReader:
         self.body = encode(backend, text, "text")
         self.positions = [place for place, token in enumerate(self.body.ids) if token == self.mask_id]
         if not self.positions:
-            raise ValueError(f"text holds no mask: write {self.tokenizer.mask_token} where a word is to be guessed.")
+            raise UserError(f"text holds no mask: write {self.tokenizer.mask_token} where a word is to be guessed.")
         framed = backend.post_process(self.body)
         windows = make_windows(framed, len(self.body), limits, "text")
         self.num_windows = len(windows)
@@ -160,5 +161,5 @@ def _scores_at(model: PreTrainedModel, inputs: dict, places: Sequence[list[int]]
 
 def _check_top_k(top_k: int, vocab_size: int) -> int:
     if not isinstance(top_k, int) or not 1 <= top_k <= vocab_size:
-        raise ValueError(f"top_k must be an integer from 1 to {vocab_size} (the vocabulary), got {top_k!r}.")
+        raise UserError(f"top_k must be an integer from 1 to {vocab_size} (the vocabulary), got {top_k!r}.")
     return top_k

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.errors import UserError
 from nystrom_demo.tasks.windows import Window
 
 BATCH_TOKENS = 8192  # tokens of one forward pass, padding included
@@ -53,7 +54,7 @@ class SweepPoint:
 
 def check_task(checkpoint: Checkpoint, task: str, function: str) -> None:
     if checkpoint.task != task:
-        raise ValueError(f"{function} needs a checkpoint for {task}, got one for {checkpoint.task}.")
+        raise UserError(f"{function} needs a checkpoint for {task}, got one for {checkpoint.task}.")
 
 
 def read(checkpoint: Checkpoint, readers: Sequence[Reader], settings: AttentionSettings) -> list:

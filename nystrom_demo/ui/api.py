@@ -14,9 +14,10 @@ from nystrom_demo.analysis import compare_attention as compare
 from nystrom_demo.benchmark import time_attention as measure
 from nystrom_demo.checkpoints import BUNDLED, Checkpoint, Library
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.errors import UserError
 from nystrom_demo.limits.admission import admit_answer, admit_maps, admit_reading, admit_spectrum, timed_call_bytes
 from nystrom_demo.limits.budget import current_limits
-from nystrom_demo.limits.validation import Refusal, check_integer, check_list, check_text, shown
+from nystrom_demo.limits.validation import check_integer, check_list, check_text, shown
 from nystrom_demo.tasks.reading import BATCH_TOKENS, read
 from nystrom_demo.ui.sidebar import MAX_SOURCE_CHARS
 
@@ -209,7 +210,7 @@ class Endpoints:
         """A head's result. One that is new is refused, since its answers are chance and a program reads no notice."""
         loaded, settings = self._load(checkpoint, task), _settings(num_landmarks)
         if loaded.new_head:
-            raise Refusal(f"checkpoint must have a trained head for {task}, got {shown(checkpoint)}.")
+            raise UserError(f"checkpoint must have a trained head for {task}, got {shown(checkpoint)}.")
         reader = tasks.prepare(loaded, *inputs, **options)
         admit_answer(loaded.model.config, reader, settings, BATCH_TOKENS)
         return read(loaded, [reader], settings)[0]

@@ -12,9 +12,9 @@ import torch
 from nystrom_demo.analysis import LayerInputs, collect_layers, head_errors
 from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.checkpoints import Checkpoint, Library
+from nystrom_demo.errors import UserError
 from nystrom_demo.limits.admission import admit_maps, admit_reading
 from nystrom_demo.limits.cache import ANSWERS, about
-from nystrom_demo.limits.validation import is_ours, sentence_of
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.ui.events import EACH, LAST
 from nystrom_demo.ui.export import code_section
@@ -82,7 +82,7 @@ def read_text(checkpoint: Checkpoint, text: str) -> ReadText:
     encoding = checkpoint.tokenizer(text, return_offsets_mapping=True, verbose=False)
     n = len(encoding["input_ids"])
     if n > checkpoint.max_tokens:
-        raise ValueError(
+        raise UserError(
             f"The maps show a text whole: this one has {n:,} tokens, and the position table of this model ends at "
             f"{checkpoint.max_tokens:,}."
         )
@@ -117,9 +117,9 @@ def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> 
     """(layer, head, viewer, code, mosaic): the chosen head at once, the mosaic still to be computed."""
     try:
         asked = about(values.checkpoint(reader.checkpoints).model, "maps", values, layer, head)
-        return ANSWERS.recall(asked, lambda: _compute_tab(reader, values, layer, head))
-    except ValueError as error:
-        return gr.skip(), gr.skip(), {"message": sentence_of(error)}, "", None
+        return ANSWERS.get_or_compute(asked, lambda: _compute_tab(reader, values, layer, head))
+    except UserError as error:
+        return gr.skip(), gr.skip(), {"message": str(error)}, "", None
 
 
 def _compute_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
@@ -141,10 +141,8 @@ def show_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) 
     """The mosaic's value: the errors of all layers and heads."""
     try:
         asked = about(values.checkpoint(reader.checkpoints).model, "mosaic", values, layer, head)
-        return ANSWERS.recall(asked, lambda: _compute_mosaic(reader, values, layer, head))
-    except ValueError as error:
-        if not is_ours(error):
-            raise
+        return ANSWERS.get_or_compute(asked, lambda: _compute_mosaic(reader, values, layer, head))
+    except UserError:
         return None  # the viewer says why
 
 

@@ -24,11 +24,12 @@ from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.analysis.spectra import PINV_STEPS
 from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.config import AttentionSettings
+from nystrom_demo.errors import UserError
 from nystrom_demo.figures import curves
 from nystrom_demo.figures.words import percent
 from nystrom_demo.limits.admission import admit_spectrum
 from nystrom_demo.limits.cache import ANSWERS, about
-from nystrom_demo.limits.validation import check_choice, is_ours, sentence_of
+from nystrom_demo.limits.validation import check_choice
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.snippets import errors as snippets
@@ -115,9 +116,9 @@ def show(reader: TextReader, values: BenchValues, layer: int, head: int, measure
     """(layer, head, mosaic, lead): the mosaic still to be computed, or why there is none."""
     try:
         asked = about(values.checkpoint(reader.checkpoints).model, "heads", values, layer, head)
-        return ANSWERS.recall(asked, lambda: _place_heads(reader, values, layer, head))
-    except ValueError as error:  # a text too long to be shown whole; its sentence says so
-        return gr.skip(), gr.skip(), None, message(sentence_of(error))
+        return ANSWERS.get_or_compute(asked, lambda: _place_heads(reader, values, layer, head))
+    except UserError as error:  # a text too long to be shown whole; its sentence says so
+        return gr.skip(), gr.skip(), None, message(str(error))
 
 
 def _place_heads(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
@@ -136,10 +137,7 @@ def measure_head(
     pieces = ANSWERS.replay(asked, lambda: _read_and_draw(reader, checkpoint, values, layer, head, measure))
     try:
         next(pieces)
-    except ValueError as error:
-        if not is_ours(error):
-            raise
-        # `show` has said why.
+    except UserError:  # `show` has said why
         gone = emptied()
         yield Shown(None, "", gr.skip(), Known(), gone, gone, gone, gone, gone).flat()
         return

@@ -5,16 +5,27 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from nystrom_demo.limits.work import Speed
+
 TEXT_CHARS, TEXT_TOKENS = 50_000, 16_384
+MASKS, MASKED_WORDS = 1_000, 10_000  # of one text, and the candidates for all of them: masks times top_k
+TIMED_NUMBERS = 2**28  # of one input of a timed call, over all lengths of a sweep
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The longest text in characters and in tokens, and the bytes a request may take, None for no limit."""
+    """The longest text in characters and in tokens, and what a request may take, None for no limit.
+
+    request_bytes: of memory. request_seconds: of a worker in one step, told beforehand by `speed`, this machine's.
+    deadline_seconds: of a worker in all, over the steps of one that goes in steps.
+    """
 
     text_chars: int = TEXT_CHARS
     text_tokens: int = TEXT_TOKENS
     request_bytes: int | None = None
+    request_seconds: float | None = None
+    deadline_seconds: float | None = None
+    speed: Speed | None = None
 
 
 _OUTSIDE_A_SERVER = Limits()

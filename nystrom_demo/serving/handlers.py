@@ -1,12 +1,13 @@
 """What stands between a handler and gradio: a place in the line, one sentence for the visitor, one line in the log."""
 
 import asyncio
+import contextlib
 import functools
 import html
 import inspect
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from gradio.context import LocalContext
 
 from nystrom_demo.errors import UserError
 from nystrom_demo.limits.budget import Limits, under_limits
+from nystrom_demo.limits.steps import steps_of
 from nystrom_demo.serving.gpu import on_gpu
 from nystrom_demo.serving.log import client_tag, log, trace_of
 from nystrom_demo.serving.worker_pool import WorkerPool
@@ -35,15 +37,18 @@ def protect(fn: Callable, context: HandlerContext, name: str, *, heavy: bool = T
     """`fn` as gradio should call it: run by the pool's workers in turn, ending in a result or in one gr.Error.
 
     A generator takes its turn anew for each step, so a long sweep lets others in, and one whose reader has left stops
-    after the step it is in. A handler that is not `heavy` runs where gradio runs it, with the same ending. On ZeroGPU
-    the others run with the GPU. Coroutines run on the event loop and are left there. What it is told is `drawn` by a
-    page, which takes it for markup, or read by a program.
+    after the step it is in. So does a function made by `in_steps`, whose result is the last step's. A handler that is
+    not `heavy` runs where gradio runs it, with the same ending. On ZeroGPU the others run with the GPU. Coroutines run
+    on the event loop and are left there. What it is told is `drawn` by a page, which takes it for markup, or read by a
+    program.
     """
     if inspect.isasyncgenfunction(fn):
         raise TypeError(f"{name} is an asynchronous generator, which would run on the event loop; make it a plain one.")
     if inspect.iscoroutinefunction(fn):
         return fn
-    begin = functools.partial(_Record, context, name, drawn)
+    begin, steps = functools.partial(_Record, context, name, drawn), steps_of(fn)
+    if steps is not None:
+        return _last_step(fn, on_gpu(_ending(steps, name)), context.pool, begin)
     if not heavy and not inspect.isgeneratorfunction(fn):
         return _direct(fn, begin)
     lent = on_gpu(_ending(fn, name))
@@ -118,6 +123,7 @@ class _Record:
         """`fn(...)` in the thread that works on it, with whatever it raises turned into one gr.Error."""
         began = time.monotonic()
         try:
+            self._check_deadline()
             with under_limits(self.limits):
                 return fn(*args, **kwargs)
         except BaseException as error:  # a GPU that was not lent, too
@@ -129,6 +135,13 @@ class _Record:
             raise end from None
         finally:
             self.worked += time.monotonic() - began
+
+    def _check_deadline(self) -> None:
+        most = self.limits.deadline_seconds
+        if most is not None and self.worked > most:
+            raise UserError(
+                f"The server ended this request, which had its {most:g} s of a worker; ask for less at once."
+            )
 
     def write(self) -> None:
         total = time.monotonic() - self.came
@@ -193,26 +206,43 @@ def _queued(fn: Callable, pool: WorkerPool, begin: Callable[[], _Record]) -> Cal
 def _stream(fn: Callable, pool: WorkerPool, begin: Callable[[], _Record]) -> Callable:
     @_wraps(fn)
     async def handler(*args: Any, **kwargs: Any) -> Any:
-        record = begin()
-        steps = fn(*args, **kwargs)
-        job: Future | None = None
-        try:
-            while True:
-                job = pool.submit(record.client, functools.partial(record.call, next, steps, END))
-                value = await asyncio.wrap_future(job)
-                if value is END:
-                    record.outcome = "done"
-                    return
+        async with contextlib.aclosing(_run_steps(fn(*args, **kwargs), pool, begin())) as steps:
+            async for value in steps:
                 yield value
-        finally:
-            # A step may still run although its reader has left; the worker closes the sweep when that step ends.
-            if job is None or job.done():  # not on this loop: on ZeroGPU closing waits for another process
-                asyncio.get_running_loop().run_in_executor(None, steps.close)
-            else:
-                job.add_done_callback(lambda _: steps.close())
-            record.write()
 
     return handler
+
+
+def _last_step(fn: Callable, steps: Callable, pool: WorkerPool, begin: Callable[[], _Record]) -> Callable:
+    @_wraps(fn)
+    async def handler(*args: Any, **kwargs: Any) -> Any:
+        value = None
+        async with contextlib.aclosing(_run_steps(steps(*args, **kwargs), pool, begin())) as values:
+            async for step in values:
+                value = step
+        return value
+
+    return handler
+
+
+async def _run_steps(steps: Iterator[Any], pool: WorkerPool, record: _Record) -> AsyncIterator[Any]:
+    """The values of `steps`, each made by a worker in its client's turn."""
+    job: Future | None = None
+    try:
+        while True:
+            job = pool.submit(record.client, functools.partial(record.call, next, steps, END))
+            value = await asyncio.wrap_future(job)
+            if value is END:
+                record.outcome = "done"
+                return
+            yield value
+    finally:
+        # A step may still run although its reader has left; the worker closes the sweep when that step ends.
+        if job is None or job.done():  # not on this loop: on ZeroGPU closing waits for another process
+            asyncio.get_running_loop().run_in_executor(None, steps.close)
+        else:
+            job.add_done_callback(lambda _: steps.close())
+        record.write()
 
 
 def _direct(fn: Callable, begin: Callable[[], _Record]) -> Callable:

@@ -15,7 +15,6 @@ import matplotlib
 import torch
 from starlette.middleware import Middleware
 
-from nystrom_demo.limits.budget import Limits
 from nystrom_demo.limits.parallel import SIDE_BY_SIDE
 from nystrom_demo.serving.compression import PackedPage
 from nystrom_demo.serving.gpu import is_lent
@@ -23,7 +22,7 @@ from nystrom_demo.serving.guard import Guard
 from nystrom_demo.serving.handlers import HandlerContext, protect_all
 from nystrom_demo.serving.health import Readiness
 from nystrom_demo.serving.log import log, start_logging
-from nystrom_demo.serving.memory import request_bytes
+from nystrom_demo.serving.memory import request_limits
 from nystrom_demo.serving.page_states import use_pages
 from nystrom_demo.serving.settings import Settings
 from nystrom_demo.serving.worker_pool import WorkerPool
@@ -109,7 +108,7 @@ def start(
     if not is_lent():  # ZeroGPU computes in forks of this process, which have none of its threads
         SIDE_BY_SIDE.split(torch.get_num_threads())
     pool = WorkerPool(settings.workers)
-    limits = Limits(settings.text_chars, settings.text_tokens, request_bytes(settings, device))
+    limits = request_limits(settings, device)
     protect_all(demo, HandlerContext(pool, limits, settings.proxy_hops))
     first = functools.partial(_warm_up, warm_up or ready_check)
     readiness = Readiness(functools.partial(_run_twice, ready_check), pool, warm_up=first)

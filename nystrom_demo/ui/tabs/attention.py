@@ -13,7 +13,7 @@ from nystrom_demo.analysis import LayerInputs, collect_layers, head_errors
 from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.errors import UserError
-from nystrom_demo.limits.admission import admit_maps, admit_reading
+from nystrom_demo.limits.admission import admit_heads, admit_maps, admit_reading
 from nystrom_demo.limits.cache import ANSWERS, about
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.ui.events import EACH, LAST
@@ -149,6 +149,7 @@ def show_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) 
 def _compute_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any]:
     text, settings = reader.read(values), values.settings()
     chosen = head_within(text.shape, layer, head)
-    errors = head_errors(text.layers, settings, spectral=False)
     m = landmarks_of(settings, text.num_tokens)
+    admit_heads(values.checkpoint(reader.checkpoints).model.config, text.num_tokens, m)
+    errors = head_errors(text.layers, settings, spectral=False)
     return mosaic_payload(errors, text.shape, chosen, text.num_tokens, m)

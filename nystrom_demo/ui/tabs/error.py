@@ -27,7 +27,7 @@ from nystrom_demo.config import AttentionSettings
 from nystrom_demo.errors import UserError
 from nystrom_demo.figures import curves
 from nystrom_demo.figures.words import percent
-from nystrom_demo.limits.admission import admit_spectrum
+from nystrom_demo.limits.admission import admit_heads, admit_ladder
 from nystrom_demo.limits.cache import ANSWERS, about
 from nystrom_demo.limits.validation import check_choice
 from nystrom_demo.model import NystromformerModel
@@ -125,6 +125,7 @@ def _place_heads(reader: TextReader, values: BenchValues, layer: int, head: int)
     text = reader.read(values)
     layer, head = head_within(text.shape, layer, head)
     m = landmarks_of(values.settings(), text.num_tokens)
+    admit_heads(values.checkpoint(reader.checkpoints).model.config, text.num_tokens, m)
     return layer, head, mosaic_payload(None, text.shape, (layer, head), text.num_tokens, m), ""
 
 
@@ -186,7 +187,7 @@ def draw_head(text: ReadText, view: HeadView, measure: str) -> Iterator[dict[str
         )
         yield {"known": Known(), "against": why, "spectrum": why, "all_heads": emptied(_too_many_tokens())}
         return
-    admit_spectrum(n)
+    admit_ladder(view.checkpoint.model.config, n, ladder(text, m))
     spectrum = curves.singular_values(singular_values(text.layers[view.layer], view.head), num_landmarks=m)
     yield {"spectrum": filled(spectrum, snippets.for_spectrum(view, m))}
     errors = error_against_landmarks(text.layers[view.layer], view.head, ladder(text, m), view.settings)

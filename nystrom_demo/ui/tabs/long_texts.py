@@ -88,7 +88,7 @@ def measure(checkpoints: Library, values: BenchValues, layer: int, head: int, so
     """(figure, note, code, table, start, stop) after each point."""
     busy = gr.update(interactive=False), gr.update(visible=True)
     asked = long_text(values.checkpoint(checkpoints), values, layer, head, source)
-    admit_lengths(asked.view.checkpoint.model.config, max(LENGTHS), asked.most_landmarks)
+    admit_lengths(asked.view.checkpoint.model.config, max(LENGTHS), asked.most_landmarks, asked.window)
     yield *emptied("Reading …"), "", *busy
     points: list[LengthPoint] = []
     for point in sweep(asked):

@@ -227,7 +227,8 @@ def read_both(
 def admit_both(checkpoint: Checkpoint, reader: Reader, settings: AttentionSettings, *, at_once: int = 1) -> None:
     """Admit the answers under exact attention and under `settings`, so many of them at once."""
     for chosen in (EXACT, settings):
-        admit_answer(checkpoint.model.config, reader, chosen, BATCH_TOKENS, at_once=at_once)
+        both = chosen != EXACT
+        admit_answer(checkpoint.model.config, reader, chosen, BATCH_TOKENS, at_once=at_once, with_exact=both)
 
 
 def read_once(checkpoint: Checkpoint, inputs: tuple[Any, ...], reader: Reader, settings: AttentionSettings) -> Any:

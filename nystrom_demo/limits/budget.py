@@ -30,6 +30,7 @@ class Limits:
 
 _OUTSIDE_A_SERVER = Limits()
 _current: ContextVar[Limits] = ContextVar("limits", default=_OUTSIDE_A_SERVER)
+_visitor: ContextVar[str] = ContextVar("visitor", default="")
 
 
 def current_limits() -> Limits:
@@ -37,11 +38,17 @@ def current_limits() -> Limits:
     return _current.get()
 
 
+def current_visitor() -> str:
+    """Whose request the caller works on: one name for the requests of one page, another for each other page."""
+    return _visitor.get()
+
+
 @contextlib.contextmanager
-def under_limits(limits: Limits) -> Iterator[None]:
-    """Within, `current_limits()` gives `limits`."""
-    token = _current.set(limits)
+def under_limits(limits: Limits, visitor: str = "") -> Iterator[None]:
+    """Within, `current_limits()` gives `limits` and `current_visitor()` gives `visitor`."""
+    tokens = _current.set(limits), _visitor.set(visitor)
     try:
         yield
     finally:
-        _current.reset(token)
+        _current.reset(tokens[0])
+        _visitor.reset(tokens[1])

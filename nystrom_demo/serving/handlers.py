@@ -118,13 +118,14 @@ class _Record:
         self.name, self.drawn, self.id = name, drawn, _new_id()
         self.came, self.worked, self.outcome = time.monotonic(), 0.0, "cancelled"
         self.limits = context.limits
+        self.visitor = f"{self.client} {getattr(request, 'session_hash', None)}"
 
     def call(self, fn: Callable, *args: Any, **kwargs: Any) -> Any:
         """`fn(...)` in the thread that works on it, with whatever it raises turned into one gr.Error."""
         began = time.monotonic()
         try:
             self._check_deadline()
-            with under_limits(self.limits):
+            with under_limits(self.limits, self.visitor):
                 return fn(*args, **kwargs)
         except BaseException as error:  # a GPU that was not lent, too
             end = told(error, self.name, self.id)

@@ -14,9 +14,11 @@ from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.errors import UserError
 from nystrom_demo.limits.admission import admit_heads, admit_maps, admit_reading
+from nystrom_demo.limits.budget import current_visitor
 from nystrom_demo.limits.cache import ANSWERS, about
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.ui.events import EACH, LAST
+from nystrom_demo.ui.examples import are_examples
 from nystrom_demo.ui.export import code_section
 from nystrom_demo.ui.sidebar import Bench, BenchValues, Refresh, head_within, takes_bench
 from nystrom_demo.ui.viewer import (
@@ -64,7 +66,8 @@ class TextReader:
         checkpoint = values.checkpoint(self.checkpoints)
         # Heads of one box share their encoder and most of them their tokenizer. References, since an id may come again
         # once what had it is forgotten.
-        key = (weakref.ref(checkpoint.model.base_model), weakref.ref(checkpoint.tokenizer), values.text)
+        asker = None if are_examples(values.text) else current_visitor()  # how long it takes must not tell of others
+        key = (weakref.ref(checkpoint.model.base_model), weakref.ref(checkpoint.tokenizer), values.text, asker)
         with self._lock:
             if key in self._read:
                 self._read.move_to_end(key)
@@ -116,7 +119,8 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
 def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
     """(layer, head, viewer, code, mosaic): the chosen head at once, the mosaic still to be computed."""
     try:
-        asked = about(values.checkpoint(reader.checkpoints).model, "maps", values, layer, head)
+        shared = are_examples(values.text)
+        asked = about(values.checkpoint(reader.checkpoints).model, "maps", values, layer, head, shared=shared)
         return ANSWERS.get_or_compute(asked, lambda: _compute_tab(reader, values, layer, head))
     except UserError as error:
         return gr.skip(), gr.skip(), {"message": str(error)}, "", None
@@ -140,7 +144,8 @@ def show_head(reader: TextReader, values: BenchValues, layer: int, head: int) ->
 def show_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any] | None:
     """The mosaic's value: the errors of all layers and heads."""
     try:
-        asked = about(values.checkpoint(reader.checkpoints).model, "mosaic", values, layer, head)
+        shared = are_examples(values.text)
+        asked = about(values.checkpoint(reader.checkpoints).model, "mosaic", values, layer, head, shared=shared)
         return ANSWERS.get_or_compute(asked, lambda: _compute_mosaic(reader, values, layer, head))
     except UserError:
         return None  # the viewer says why

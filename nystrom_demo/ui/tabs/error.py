@@ -34,6 +34,7 @@ from nystrom_demo.model import NystromformerModel
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.snippets import errors as snippets
 from nystrom_demo.ui.events import EACH, LAST
+from nystrom_demo.ui.examples import are_examples
 from nystrom_demo.ui.export import SKIPPED, Slot, code_section, emptied, figure_slot, filled
 from nystrom_demo.ui.sidebar import Bench, BenchValues, Refresh, head_within, takes_bench
 from nystrom_demo.ui.tabs import long_texts
@@ -115,7 +116,8 @@ def _build_slots() -> list[Slot]:
 def show(reader: TextReader, values: BenchValues, layer: int, head: int, measure: str) -> tuple[Any, ...]:
     """(layer, head, mosaic, lead): the mosaic still to be computed, or why there is none."""
     try:
-        asked = about(values.checkpoint(reader.checkpoints).model, "heads", values, layer, head)
+        shared = are_examples(values.text)
+        asked = about(values.checkpoint(reader.checkpoints).model, "heads", values, layer, head, shared=shared)
         return ANSWERS.get_or_compute(asked, lambda: _place_heads(reader, values, layer, head))
     except UserError as error:  # a text too long to be shown whole; its sentence says so
         return gr.skip(), gr.skip(), None, message(str(error))
@@ -134,7 +136,8 @@ def measure_head(
 ) -> Iterator[tuple[Any, ...]]:
     """The mosaic, then the chosen head's figures, the quick ones first, then the errors of all heads m by m."""
     measure, checkpoint = check_measure(measure), values.checkpoint(checkpoints)
-    asked = about(checkpoint.model, "errors", values, layer, head, measure)
+    shared = are_examples(values.text)
+    asked = about(checkpoint.model, "errors", values, layer, head, measure, shared=shared)
     pieces = ANSWERS.replay(asked, lambda: _read_and_draw(reader, checkpoint, values, layer, head, measure))
     try:
         next(pieces)

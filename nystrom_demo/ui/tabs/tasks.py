@@ -26,7 +26,7 @@ from nystrom_demo.tasks import SweepPoint, prepare, sweep_landmarks
 from nystrom_demo.tasks.latency import Latency, compare_latency
 from nystrom_demo.tasks.reading import BATCH_TOKENS, Reader, read
 from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
-from nystrom_demo.ui.examples import Example, example_of, load_examples
+from nystrom_demo.ui.examples import Example, are_examples, example_of, load_examples
 from nystrom_demo.ui.export import SKIPPED, answer_menu, code_section, emptied, figure_slot, filled
 from nystrom_demo.ui.readout import TASK_LABELS, TextSize, count_tokens
 from nystrom_demo.ui.sidebar import Bench, BenchValues, Refresh, suit_head, takes_bench
@@ -233,7 +233,7 @@ def admit_both(checkpoint: Checkpoint, reader: Reader, settings: AttentionSettin
 
 def read_once(checkpoint: Checkpoint, inputs: tuple[Any, ...], reader: Reader, settings: AttentionSettings) -> Any:
     """The head's result, computed unless it was asked for before. reader: of these inputs."""
-    asked = about(checkpoint.model, "answer", inputs, settings)
+    asked = about(checkpoint.model, "answer", inputs, settings, shared=are_examples(*inputs))
     return ANSWERS.get_or_compute(asked, lambda: read(checkpoint, [reader], settings)[0])
 
 

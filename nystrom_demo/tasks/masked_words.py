@@ -145,7 +145,7 @@ class MaskReader:
     def _word(self, token: int) -> str:
         """A token as text; a piece that goes on a word keeps its sign, as in ##ing."""
         if token not in self._words:
-            piece = self.tokenizer.convert_ids_to_tokens(token)
+            piece = self.tokenizer.convert_ids_to_tokens(token) or f"[{token}]"  # an id that the vocabulary skips
             self._words[token] = piece if piece.startswith("##") else self.tokenizer.decode([token]).strip() or piece
         return self._words[token]
 

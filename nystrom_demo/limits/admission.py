@@ -28,7 +28,8 @@ def admit(needed: int, what: str) -> None:
     limit = current_limits().request_bytes
     if limit is not None and needed > limit:
         raise UserError(
-            f"{what} would take about {_gb(needed)} of memory, and this server allows a request {_gb(limit)}."
+            f"{what} would take about {_gb(needed)} of memory, and this server allows a request {_gb(limit)}.",
+            reason="memory",
         )
 
 
@@ -40,7 +41,8 @@ def admit_work(needed: Work, what: str) -> None:
     seconds = limits.speed.seconds(needed)
     if seconds > limits.request_seconds:
         raise UserError(
-            f"{what} would take about {seconds:,.0f} s, and this server allows a request {limits.request_seconds:g} s."
+            f"{what} would take about {seconds:,.0f} s, and this server allows a request {limits.request_seconds:g} s.",
+            reason="seconds",
         )
 
 

@@ -19,6 +19,7 @@ from nystrom_demo.limits.budget import Limits, under_limits
 from nystrom_demo.limits.steps import steps_of
 from nystrom_demo.serving.gpu import on_gpu
 from nystrom_demo.serving.log import client_tag, log, trace_of
+from nystrom_demo.serving.metrics import Metrics
 from nystrom_demo.serving.worker_pool import WorkerPool
 
 MESSAGE_CHARS = 600
@@ -31,6 +32,7 @@ class HandlerContext(NamedTuple):
     pool: WorkerPool
     limits: Limits = Limits()
     proxy_hops: int = 0
+    metrics: Metrics | None = None
 
 
 def protect(fn: Callable, context: HandlerContext, name: str, *, heavy: bool = True, drawn: bool = True) -> Callable:
@@ -100,7 +102,9 @@ def told(error: BaseException, name: str, request_id: str) -> gr.Error:
         return error
     message = sentence(error, request_id)
     if isinstance(error, UserError):
-        return gr.Error(message, print_exception=False)
+        refusal = gr.Error(message, print_exception=False)
+        refusal.reason = error.reason
+        return refusal
     log("failure", id=request_id, handler=name, trace=trace_of(error))
     failure = Failure(message, print_exception=False)
     failure.id = request_id
@@ -117,7 +121,7 @@ class _Record:
         self.client = client_of(headers, peer, context.proxy_hops)
         self.name, self.drawn, self.id = name, drawn, _new_id()
         self.came, self.worked, self.outcome = time.monotonic(), 0.0, "cancelled"
-        self.limits = context.limits
+        self.limits, self.metrics = context.limits, context.metrics
         self.visitor = f"{self.client} {getattr(request, 'session_hash', None)}"
 
     def call(self, fn: Callable, *args: Any, **kwargs: Any) -> Any:
@@ -130,6 +134,8 @@ class _Record:
         except BaseException as error:  # a GPU that was not lent, too
             end = told(error, self.name, self.id)
             failed = isinstance(end, Failure)
+            if self.metrics is not None and not failed:
+                self.metrics.note_refusal(getattr(end, "reason", "value"))
             self.outcome, self.id = ("failed", end.id) if failed else ("refused", self.id)
             if self.drawn:
                 end.message = as_text(end.message)
@@ -140,12 +146,13 @@ class _Record:
     def _check_deadline(self) -> None:
         most = self.limits.deadline_seconds
         if most is not None and self.worked > most:
-            raise UserError(
-                f"The server ended this request, which had its {most:g} s of a worker; ask for less at once."
-            )
+            said = f"The server ended this request, which had its {most:g} s of a worker; ask for less at once."
+            raise UserError(said, reason="deadline")
 
     def write(self) -> None:
         total = time.monotonic() - self.came
+        if self.metrics is not None:
+            self.metrics.note_request(self.name, self.outcome, total, self.worked)
         log(
             "request",
             id=self.id,

@@ -23,6 +23,7 @@ from nystrom_demo.serving.handlers import HandlerContext, protect_all
 from nystrom_demo.serving.health import Readiness
 from nystrom_demo.serving.log import log, start_logging
 from nystrom_demo.serving.memory import request_limits
+from nystrom_demo.serving.metrics import Metrics
 from nystrom_demo.serving.page_states import use_pages
 from nystrom_demo.serving.settings import Settings
 from nystrom_demo.serving.worker_pool import WorkerPool
@@ -49,7 +50,9 @@ def set_threads(settings: Settings) -> int:
     return threads
 
 
-def launch_arguments(demo: gr.Blocks, settings: Settings, readiness: Readiness | None = None) -> dict[str, Any]:
+def launch_arguments(
+    demo: gr.Blocks, settings: Settings, readiness: Readiness | None = None, metrics: Metrics | None = None
+) -> dict[str, Any]:
     """The keyword arguments of `demo.launch` for a public host. Also sets up the queue of `demo`.
 
     All requests leave gradio's queue at once, since the pool's line is the fair one; the guard bounds their number.
@@ -60,7 +63,7 @@ def launch_arguments(demo: gr.Blocks, settings: Settings, readiness: Readiness |
     demo._queue.compute_analytics_summary = lambda records: {"functions": {}}
     demo._queue.pending_messages_per_session.max_size = sys.maxsize  # `forget_unread` bounds it
     packed = Middleware(PackedPage, quality=5)
-    guard = Middleware(Guard, demo=demo, settings=settings, readiness=readiness)
+    guard = Middleware(Guard, demo=demo, settings=settings, readiness=readiness, metrics=metrics)
     return {
         "server_name": settings.host,
         "server_port": settings.port,
@@ -109,10 +112,11 @@ def start(
         SIDE_BY_SIDE.split(torch.get_num_threads())
     pool = WorkerPool(settings.workers)
     limits = request_limits(settings, device)
-    protect_all(demo, HandlerContext(pool, limits, settings.proxy_hops))
+    metrics = Metrics(pool)
+    protect_all(demo, HandlerContext(pool, limits, settings.proxy_hops, metrics))
     first = functools.partial(_warm_up, warm_up or ready_check)
     readiness = Readiness(functools.partial(_run_twice, ready_check), pool, warm_up=first)
-    demo.launch(**{**more, **launch_arguments(demo, settings, readiness)}, prevent_thread_lock=True)
+    demo.launch(**{**more, **launch_arguments(demo, settings, readiness, metrics)}, prevent_thread_lock=True)
     demo.server.config.timeout_keep_alive = KEEP_ALIVE_SECONDS
     use_pages(demo)
     readiness.start()

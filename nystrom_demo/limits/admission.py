@@ -33,16 +33,23 @@ def admit(needed: int, what: str) -> None:
         )
 
 
-def admit_work(needed: Work, what: str) -> None:
-    """Return if a worker may be kept with so much; else a UserError that names both numbers of seconds."""
+def admit_work(needed: Work, what: str, *, step: Work | None = None) -> None:
+    """Return if a worker may be kept with so much; else a UserError that names both numbers of seconds.
+
+    step: the longest piece of it between two pauses, where it has any. The whole may then take until its deadline.
+    """
     limits = current_limits()
-    if limits.request_seconds is None or limits.speed is None:
+    if limits.speed is None:
         return
-    seconds = limits.speed.seconds(needed)
-    if seconds > limits.request_seconds:
+    _check_seconds(limits.speed.seconds(needed if step is None else step), limits.request_seconds, what)
+    if step is not None:
+        _check_seconds(limits.speed.seconds(needed), limits.deadline_seconds, what)
+
+
+def _check_seconds(seconds: float, limit: float | None, what: str) -> None:
+    if limit is not None and seconds > limit:
         raise UserError(
-            f"{what} would take about {seconds:,.0f} s, and this server allows a request {limits.request_seconds:g} s.",
-            reason="seconds",
+            f"{what} would take about {seconds:,.0f} s, and this server allows a request {limit:g} s.", reason="seconds"
         )
 
 
@@ -63,7 +70,9 @@ def admit_maps(num_tokens: int, num_landmarks: int) -> None:
 
 def admit_heads(config: Any, num_tokens: int, num_landmarks: int) -> None:
     """Admit the errors of every layer and head."""
-    admit_work(work.heads_work(config, num_tokens, num_landmarks), f"The errors of all heads at {num_tokens:,} tokens")
+    one = work.errors_work(num_tokens, num_landmarks, config.hidden_size // config.num_attention_heads)
+    what = f"The errors of all heads at {num_tokens:,} tokens"
+    admit_work(work.heads_work(config, num_tokens, num_landmarks), what, step=one)
 
 
 def admit_spectrum(num_tokens: int) -> None:
@@ -78,7 +87,8 @@ def admit_ladder(config: Any, num_tokens: int, landmarks: Sequence[int]) -> None
     admit_spectrum(num_tokens)
     dim = config.hidden_size // config.num_attention_heads
     errors = (work.errors_work(num_tokens, m, dim, spectral=True) for m in landmarks)
-    admit_work(sum(errors, work.spectrum_work(num_tokens)), f"The errors of {num_tokens:,} tokens at every m")
+    spectrum, what = work.spectrum_work(num_tokens), f"The errors of {num_tokens:,} tokens at every m"
+    admit_work(sum(errors, spectrum), what, step=spectrum)
 
 
 def admit_comparison(config: Any, num_tokens: int, num_landmarks: int) -> None:
@@ -93,14 +103,15 @@ def admit_comparison(config: Any, num_tokens: int, num_landmarks: int) -> None:
         work.errors_work(num_tokens, m, config.hidden_size // config.num_attention_heads, spectral=True),
         work.spectrum_work(num_tokens),
     )
-    admit_work(sum(parts, Work()), f"Comparing the maps of {num_tokens:,} tokens")
+    admit_work(sum(parts, Work()), f"Comparing the maps of {num_tokens:,} tokens", step=parts[-1])
 
 
 def admit_lengths(config: Any, num_tokens: int, num_landmarks: int, window: int | None = None) -> None:
     """Admit the errors of one head at lengths of up to so many tokens, a length a step."""
     what = f"The errors of {num_tokens:,} tokens"
     admit(lengths_bytes(config, num_tokens, num_landmarks), what)
-    admit_work(work.lengths_work(config, num_tokens, num_landmarks, window), what)
+    total = work.lengths_work(config, num_tokens, num_landmarks, window)
+    admit_work(total, what, step=Work() if window is None else work.layers_work(config, window))
 
 
 def admit_answer(
@@ -125,7 +136,9 @@ def admit_answer(
     admit(at_once * (encoder_bytes(config, batch, longest, settings) + masks_bytes(config, num_masks)), what)
     passes = [settings, EXACT] if with_exact else [settings]
     masked = work.masks_work(config, num_masks, top_k)
-    admit_work(sum((work.encoder_work(config, windows, longest, each) + masked for each in passes), Work()), what)
+    total = sum((work.encoder_work(config, windows, longest, each) + masked for each in passes), Work())
+    largest = max((work.encoder_work(config, batch, longest, each) for each in passes), key=lambda each: sum(each))
+    admit_work(total, what, step=largest + masked * (batch / windows))
 
 
 def _check_masks(num_masks: int, top_k: int) -> None:

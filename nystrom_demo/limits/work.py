@@ -145,7 +145,7 @@ def spectrum_work(n: int) -> Work:
 
 
 def lengths_work(config: Any, n: int, m: int, window: int | None) -> Work:
-    """The longest point of the errors at up to n tokens, and before it what reads them, window by window."""
+    """The errors at n tokens, the most of a sweep up to there, and before it what reads them, window by window."""
     read = Work() if window is None else layers_work(config, window) * (n / window)
     return errors_work(n, m, _head_dim(config)) + read
 

@@ -17,6 +17,7 @@ from gradio.context import LocalContext
 from nystrom_demo.errors import UserError
 from nystrom_demo.limits.budget import Limits, under_limits
 from nystrom_demo.limits.steps import steps_of
+from nystrom_demo.pauses import interrupted_by
 from nystrom_demo.serving.gpu import on_gpu
 from nystrom_demo.serving.log import client_tag, log, trace_of
 from nystrom_demo.serving.metrics import Metrics
@@ -121,6 +122,7 @@ class _Record:
         self.client = client_of(headers, peer, context.proxy_hops)
         self.name, self.drawn, self.id = name, drawn, _new_id()
         self.came, self.worked, self.outcome = time.monotonic(), 0.0, "cancelled"
+        self.pool = context.pool
         self.limits, self.metrics = context.limits, context.metrics
         self.visitor = f"{self.client} {getattr(request, 'session_hash', None)}"
 
@@ -129,7 +131,7 @@ class _Record:
         began = time.monotonic()
         try:
             self._check_deadline()
-            with under_limits(self.limits, self.visitor):
+            with under_limits(self.limits, self.visitor), interrupted_by(functools.partial(self._interrupt, began)):
                 return fn(*args, **kwargs)
         except BaseException as error:  # a GPU that was not lent, too
             end = told(error, self.name, self.id)
@@ -143,9 +145,13 @@ class _Record:
         finally:
             self.worked += time.monotonic() - began
 
-    def _check_deadline(self) -> None:
+    def _interrupt(self, began: float) -> None:
+        self._check_deadline(time.monotonic() - began)
+        self.pool.pause()
+
+    def _check_deadline(self, under_way: float = 0.0) -> None:
         most = self.limits.deadline_seconds
-        if most is not None and self.worked > most:
+        if most is not None and self.worked + under_way > most:
             said = f"The server ended this request, which had its {most:g} s of a worker; ask for less at once."
             raise UserError(said, reason="deadline")
 

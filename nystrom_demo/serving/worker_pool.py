@@ -6,6 +6,7 @@ has finished the last, whatever became of the reader.
 """
 
 import contextvars
+import os
 import threading
 import time
 from collections import Counter, OrderedDict, deque
@@ -18,29 +19,35 @@ KNOWN_CLIENTS = 1_000  # of whom it is remembered how long their jobs took
 
 
 class Job(NamedTuple):
+    """A call that waits or runs; or, with `place`, one that ran, paused, and waits to have its worker's place again."""
+
     client: str
     call: Callable[[], Any]
     future: Future
     context: contextvars.Context
+    place: threading.Event | None = None
 
 
 class WorkerPool:
     """`workers` threads that serve the waiting clients in turn, one request of each after the other.
 
     While anybody else waits a client has one job running. While nobody does it may have several, but all workers only
-    if its jobs are brief: whoever comes next must not wait for the end of a long one.
+    if its jobs are brief: whoever comes next must not wait for the end of a long one. A job that pauses (see `pauses`)
+    gives way to others each time it has had `turn_seconds`.
     """
 
-    def __init__(self, workers: int):
-        self.workers = workers
+    def __init__(self, workers: int, *, turn_seconds: float = 0.5):
+        self.workers, self.turn_seconds = workers, turn_seconds
         self._waiting: OrderedDict[str, deque[Job]] = OrderedDict()  # the client at the front is next
         self._changed = threading.Condition()
         self._running: dict[Future, tuple[str, float]] = {}  # whose each running job is, and when it began
         self._seconds: OrderedDict[str, float] = OrderedDict()  # a job of each client, the latest counting most
         self.most_at_once = 0
-        # Daemons, so that a request that never ends cannot keep the process from ending.
-        for i in range(workers):
-            threading.Thread(target=self._work, name=f"worker-{i}", daemon=True).start()
+        self._paused = 0
+        self._here = threading.local()  # the job of each of our threads
+        self._process = os.getpid()  # ZeroGPU computes in forks of it, where there are no workers
+        for _ in range(workers):
+            self._start_worker()
 
     def submit(self, client: str, call: Callable[[], Any]) -> Future:
         """A future of `call()`, run when `client`'s turn comes, in the caller's context. Cancelling it while it waits
@@ -51,6 +58,28 @@ class WorkerPool:
             self._changed.notify_all()
         return job.future
 
+    def pause(self) -> None:
+        """Called by a running job between two of its steps: where others wait and it had its turn, it waits as they do.
+
+        No more jobs pause at once than there are workers, since a paused one keeps its memory.
+        """
+        job = getattr(self._here, "job", None)
+        if job is None or os.getpid() != self._process:
+            return
+        with self._changed:
+            others = any(client != job.client for client in self._waiting)
+            _, began = self._running[job.future]
+            if not others or self._paused >= self.workers or time.monotonic() - began < self.turn_seconds:
+                return
+            paused = job._replace(place=threading.Event())
+            self._waiting.setdefault(job.client, deque()).appendleft(paused)
+            self._waiting.move_to_end(job.client)
+            self._running.pop(job.future)
+            self._paused += 1
+            self._start_worker()  # in this thread's place, until that worker gives it back
+            self._changed.notify_all()
+        paused.place.wait()
+
     @property
     def running(self) -> int:
         return len(self._running)
@@ -59,7 +88,7 @@ class WorkerPool:
         """How many requests wait, of one client or of all."""
         with self._changed:
             queues = self._waiting.values() if client is None else [self._waiting.get(client, ())]
-            return sum(not job.future.cancelled() for queue in queues for job in queue)
+            return sum(not job.future.cancelled() and job.place is None for queue in queues for job in queue)
 
     def hangs(self, seconds: float) -> bool:
         """Whether every worker has been at its job for longer than that."""
@@ -67,9 +96,17 @@ class WorkerPool:
             began = [when for _, when in self._running.values()]
         return len(began) == self.workers and max(began) < time.monotonic() - seconds
 
+    def _start_worker(self) -> None:
+        # A daemon, so that a request that never ends cannot keep the process from ending.
+        threading.Thread(target=self._work, name="worker", daemon=True).start()
+
     def _work(self) -> None:
         while True:
             job, result = self._next(), None
+            if job.place is not None:
+                job.place.set()  # the thread that waits there works on in place of this one
+                return
+            self._here.job = job
             if job.future.set_running_or_notify_cancel():
                 try:
                     result = job.context.run(job.call)
@@ -81,7 +118,7 @@ class WorkerPool:
                     job.future.set_result(result)
             else:
                 self._note_end(job)
-            job = result = None  # or an idle worker would hold the last request's tensors
+            self._here.job = job = result = None  # or an idle worker would hold the last request's tensors
 
     def _next(self) -> Job:
         with self._changed:
@@ -91,6 +128,7 @@ class WorkerPool:
             job = queue.popleft()
             if queue:
                 self._waiting[client] = queue  # back to the end of the line
+            self._paused -= job.place is not None
             self._running[job.future] = client, time.monotonic()
             self.most_at_once = max(self.most_at_once, len(self._running))
             return job

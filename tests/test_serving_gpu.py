@@ -102,6 +102,25 @@ def test_a_heavy_handler_asks_for_the_gpu_for_its_requests_size(lent, context):
     assert 0 < short < long < swept <= 120
 
 
+def test_a_request_for_the_cpu_asks_for_no_gpu_and_the_seconds_asked_for_are_logged(lent, context, caplog, monkeypatch):
+    monkeypatch.setattr(logger, "propagate", True)
+    caplog.set_level("INFO", logger.name)
+
+    def on(text: str, device: str) -> str:
+        return f"{text} on {device}"
+
+    def sweep_on(text: str, device: str):
+        yield from (f"{text} on {device}" for _ in range(2))
+
+    assert asyncio.run(protect(on, context, "on")("a", "cpu")) == "a on cpu"
+    assert asyncio.run(read(protect(sweep_on, context, "sweep"), "a", "cpu")) == ["a on cpu"] * 2
+    assert lent.seconds == []
+    assert asyncio.run(protect(on, context, "on")("a", "cuda")) == "a on cuda"
+    assert asyncio.run(read(protect(sweep_on, context, "sweep"), "a", "cuda")) == ["a on cuda"] * 2
+    lines = [json.loads(record.message) for record in caplog.records]
+    assert [line["seconds"] for line in lines if line["event"] == "gpu"] == lent.seconds and len(lent.seconds) == 2
+
+
 def test_no_request_asks_for_more_than_two_minutes():
     assert gpu_seconds(["a" * 10**6, 3], sweep=False) == gpu_seconds(["a" * 10**6], sweep=True) == 120
 

@@ -40,7 +40,7 @@ def on_gpu(fn: Callable) -> Callable:
 
     def duration(*args: Any, **kwargs: Any) -> int:
         seconds = gpu_seconds([*args, *kwargs.values()], sweep=sweep)
-        log("gpu", handler=getattr(fn, "__name__", "handler"), seconds=seconds)
+        log("gpu", of=getattr(fn, "__name__", "handler"), seconds=seconds)
         return seconds
 
     lent = spaces.GPU(duration=duration)(fn)

@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True)
 def nothing_remembered():
     """Each test computes for itself what an earlier one asked for."""
-    ANSWERS.forget()
+    ANSWERS.clear()
 
 
 @pytest.fixture(scope="session")

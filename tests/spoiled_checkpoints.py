@@ -10,21 +10,28 @@ from spoilers import (
     ABSENT,
     CHARSMAP,
     FLOOD,
+    LARGE,
+    LARGE_IDS,
     QUERY,
     REGEX,
+    TWICE,
     WEIGHTS,
     added_tokens,
     chain,
     code,
     config,
     edit,
+    forget_unknown,
+    framed,
     header,
     link,
     moved,
     pickled,
+    pieces,
     remove,
     replacement,
     resize_file,
+    resize_words,
     shards,
     shift,
     tokenizer,
@@ -65,6 +72,10 @@ CONFIGS = {
     "10⁹ labels": (config(num_labels=10**9), "num_labels must be an integer from 1 to 1,000"),
     "2,000 named labels": (config(id2label={str(i): "x" for i in range(2000)}), "an object of 1 to 1000 labels"),
     "a label that is an object": (config(id2label={"0": {"a": 1}}), "A label must be text of 1 to 100 characters"),
+    "a label with a line feed": (
+        config(id2label={"0": "x\ny", "1": "z"}),
+        r"A label must be printable text, got 'x\\ny'",
+    ),
     "labels from 7": (config(id2label={"7": "x", "8": "y"}), "id2label must number its labels from 0"),
     "an even convolution": (config(conv_kernel_size=4), "conv_kernel_size must be an odd number or null, got 4"),
     "a wide convolution": (config(conv_kernel_size=10**6 + 1), "conv_kernel_size must be an integer from 1 to 1,025"),
@@ -142,6 +153,24 @@ WEIGHT_FILES = {
     "a transposed embedding": (
         weights(lambda w: w.update({"nystromformer.embeddings.word_embeddings.weight": torch.zeros(24, 198)})),
         r"must have the shape \(198, 24\)",
+    ),
+    "3 · 10³⁸": (weights(lambda w: w[QUERY].fill_(3e38)), r"A weight may be at most 65,504, got 3e\+38"),
+    "one weight of 10⁵": (weights(lambda w: w[QUERY][0, 0].fill_(1e5)), r"A weight may be at most 65,504, got 1e\+05"),
+    "an answer that is 0/0": (
+        chain(config(layer_norm_eps=0.0), weights(lambda w: [tensor.zero_() for tensor in w.values()])),
+        "answer to a plain text is not all finite numbers",
+    ),
+    "a name with a line feed": (
+        weights(lambda w: w.update({'x\n{"event": "started"}': torch.zeros(1)})),
+        r"A tensor's name must be 1 to 200 printable characters, got 'x\\n",
+    ),
+    "a name without end": (
+        weights(lambda w: w.update({"x" * 10_000: torch.zeros(1)})),
+        "1 to 200 printable characters",
+    ),
+    "one name twice": (
+        write(WEIGHTS, (lambda entry: struct.pack("<Q", len(entry)) + entry + b"\0" * 4)(TWICE)),
+        "The header .* is not a JSON file",
     ),
     "not a number": (weights(lambda w: w[QUERY].fill_(torch.nan)), "weights that are not finite numbers"),
     "infinite": (weights(lambda w: w[QUERY].fill_(torch.inf)), "weights that are not finite numbers"),
@@ -248,6 +277,52 @@ TOKENIZERS = {
     "a token that is a number": (
         edit("tokenizer_config.json", lambda table: table.update(pad_token=7)),
         "pad_token must be text of 1 to 100 characters, got 7",
+    ),
+    "32 × U+FDFA written out": (
+        tokenizer(
+            normalizer={
+                "type": "Sequence",
+                "normalizers": [replacement("\ufdfa" * 32, {"String": "Z"}), {"type": "NFKD"}],
+            }
+        ),
+        "may make a text 64 times as long, got 576 times",
+    ),
+    "64 marks for a letter": (
+        tokenizer(
+            normalizer={
+                "type": "Sequence",
+                "normalizers": [replacement("." * 32, {"String": "Z"}), replacement("..", {"String": "."})],
+            }
+        ),
+        "makes 32,000 tokens of a text of 500 characters",
+    ),
+    "pieces of 1,000 letters": (tokenizer(model=pieces(1, 1000)), "A token may have at most 500 characters, got 1,000"),
+    "pieces that take their time": (
+        chain(
+            tokenizer(model=pieces(*range(1, 500))),
+            config(vocab_size=600),
+            weights(lambda w: resize_words(w, 198, 600)),
+        ),
+        "takes [0-9.]+ s for a text of [0-9,]+ characters",
+    ),
+    "words of 1,000 letters": (
+        wordpiece(max_input_chars_per_word=1000),
+        "max_input_chars_per_word must be an integer from 1 to 200, got 1000",
+    ),
+    "a type of seven": (tokenizer(post_processor=framed(type_id=7)), "gives a text the type 7, but the model knows 2"),
+    "ids of a million": (tokenizer(post_processor=framed(ids=10**6)), "special tokens have ids beyond the model's 198"),
+    "ids of a million in a pair": (
+        tokenizer(post_processor=framed() | {"pair": [*framed()["pair"], LARGE], "special_tokens": LARGE_IDS}),
+        "special tokens have ids beyond the model's 198",
+    ),
+    "nothing around one text": (
+        tokenizer(post_processor=framed() | {"single": framed()["single"][:1]}),
+        "must put 1 to 16 special tokens to one text, got 0",
+    ),
+    "a mark that no word has": (edit("tokenizer.json", forget_unknown), "The tokenizer fails on "),
+    "one word twice": (
+        write("tokenizer.json", '{"model": {"type": "WordPiece", "vocab": {"a": 0, "a": 1}}}'),
+        "tokenizer.json is not a JSON file",
     ),
     "a link out": (link("tokenizer.json", "tokenizer.json"), "tokenizer.json is a link that leaves"),
 }

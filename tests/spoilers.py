@@ -175,3 +175,37 @@ def replacement(content: str, pattern: dict) -> dict:
 def added_tokens(content: str, count: int = 1) -> list[dict]:
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
     return [{"id": 5, "content": content, **flags}] * count
+
+
+def framed(ids: int = 3, type_id: int = 0) -> dict:
+    """A template with one special token behind one text and two."""
+    special = {"SpecialToken": {"id": "[SEP]", "type_id": type_id}}
+    tokens = {"[SEP]": {"id": "[SEP]", "ids": [ids], "tokens": ["[SEP]"]}}
+    return {
+        "type": "TemplateProcessing",
+        "single": [SEQUENCES[0], special],
+        "pair": [*SEQUENCES, special],
+        "special_tokens": tokens,
+    }
+
+
+def pieces(*lengths: int) -> dict:
+    """A Unigram model of a, aa, aaa, …, so long, of which each place of a text may begin any."""
+    specials = [[name, 0.0] for name in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")]
+    return {"type": "Unigram", "unk_id": 1, "vocab": specials + [["a" * n, -1.0] for n in lengths]}
+
+
+def forget_unknown(table: dict) -> None:
+    table["model"]["unk_token"] = "[NONE]"
+
+
+def resize_words(tensors: dict, before: int, after: int) -> None:
+    """Give the tables of the vocabulary's words another length."""
+    for name, tensor in list(tensors.items()):
+        if tensor.shape[:1] == (before,):
+            tensors[name] = tensor.new_zeros(after, *tensor.shape[1:])
+
+
+TWICE = b'{"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "x": {"dtype": "F32"}}'
+LARGE = {"SpecialToken": {"id": "[LARGE]", "type_id": 0}}
+LARGE_IDS = framed()["special_tokens"] | {"[LARGE]": {"id": "[LARGE]", "ids": [10**6], "tokens": ["[LARGE]"]}}

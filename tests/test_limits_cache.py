@@ -1,12 +1,14 @@
 """Answers that were given before: no model runs again, whatever else is asked is computed, and bounds hold."""
 
 import threading
+import tracemalloc
 from contextvars import ContextVar
 
 import pytest
 import torch
 
-from nystrom_demo.limits.cache import ANSWERS, Remembering, about
+from nystrom_demo.limits.budget import Limits, under_limits
+from nystrom_demo.limits.cache import ANSWERS, ENTRY_BYTES, ResultCache, about
 from nystrom_demo.ui.examples import load_examples
 from nystrom_demo.ui.sidebar import BenchValues
 from nystrom_demo.ui.tabs import attention as attention_tab
@@ -102,12 +104,12 @@ def test_what_is_refused_is_not_kept(tiny_checkpoints):
     assert "The maps show a text whole" in viewer["message"] and nothing is None
     error(tiny_checkpoints, bench("great " * 5000))
     with pytest.raises(ZeroDivisionError):
-        ANSWERS.recall("a", lambda: 1 / 0)
-    assert len(ANSWERS) == 0 and ANSWERS.recall("a", lambda: 2) == 2
+        ANSWERS.get_or_compute("a", lambda: 1 / 0)
+    assert len(ANSWERS) == 0 and ANSWERS.get_or_compute("a", lambda: 2) == 2
 
 
 def test_steps_are_kept_once_they_came_to_their_end():
-    kept = Remembering()
+    kept = ResultCache()
     steps = kept.replay("a", lambda: iter("xyz"))
     assert next(steps) == "x"
     steps.close()
@@ -117,28 +119,52 @@ def test_steps_are_kept_once_they_came_to_their_end():
 
 
 def test_what_was_asked_for_longest_ago_goes_first():
-    kept = Remembering(max_entries=2)
+    kept = ResultCache(max_bytes=2 * ENTRY_BYTES + 100)
     for key in "aba":
-        kept.recall(key, lambda key=key: key)
-    kept.recall("c", lambda: "c")
-    assert kept.recall("a", lambda: "new") == "a" and kept.recall("b", lambda: "new") == "new"
+        kept.get_or_compute(key, lambda key=key: key)
+    kept.get_or_compute("c", lambda: "c")
+    assert kept.get_or_compute("a", lambda: "new") == "a" and kept.get_or_compute("b", lambda: "new") == "new"
     assert len(kept) == 2
 
 
 def test_the_bytes_kept_stay_within_the_bound():
-    kept = Remembering(max_bytes=1_000)
+    kept = ResultCache(max_bytes=4 * ENTRY_BYTES)
     for key in range(7):
-        kept.recall(key, lambda: b"x" * 300)
-    assert len(kept) == 3 and 900 < kept.num_bytes <= 1_000
-    kept.recall("large", lambda: b"x" * 2_000)
-    assert len(kept) == 3 and kept.recall(6, lambda: b"new") == b"x" * 300
+        kept.get_or_compute(key, lambda: b"x" * 300)
+    assert len(kept) == 3 and 3 * (ENTRY_BYTES + 300) < kept.num_bytes <= 4 * ENTRY_BYTES
+    kept.get_or_compute("large", lambda: b"x" * 4 * ENTRY_BYTES)
+    assert len(kept) == 3 and kept.get_or_compute(6, lambda: b"new") == b"x" * 300
+
+
+@pytest.mark.parametrize(("texts", "size"), [(2_000, 1), (400, 3_000)])
+def test_long_texts_and_their_answers_take_no_more_memory_than_the_bound(texts, size):
+    kept, model = ResultCache(max_bytes=2**20), torch.nn.Linear(2, 3)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for i in range(texts):
+        key = about(model, "answer", "\u200b" * 50_000 + str(i), [i])
+        kept.get_or_compute(key, lambda: b"x" * size)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(kept) > 200 and after - before < kept.max_bytes
+
+
+def test_ones_own_text_is_kept_for_ones_own_page_and_an_examples_answer_for_all(tiny_checkpoints, passes):
+    own, example = bench(), bench(load_examples()["review"].text)
+    for values, expected in ((own, 1), (example, 0)):
+        for visitor, computed in (("a", 1), ("a", 0), ("b", expected)):
+            passes.clear()
+            with under_limits(Limits(), visitor):
+                attention(tiny_checkpoints, values)
+                tasks(tiny_checkpoints, values)
+            assert bool(passes) == computed
 
 
 def test_nobody_can_change_what_another_is_given():
-    kept = Remembering()
-    kept.recall("a", lambda: [1]).append(2)
-    kept.recall("a", lambda: [0]).append(3)
-    assert kept.recall("a", lambda: [0]) == [1]
+    kept = ResultCache()
+    kept.get_or_compute("a", lambda: [1]).append(2)
+    kept.get_or_compute("a", lambda: [0]).append(3)
+    assert kept.get_or_compute("a", lambda: [0]) == [1]
 
 
 def test_the_key_of_a_model_that_is_gone_is_no_other_models():

@@ -8,16 +8,16 @@ from contextvars import ContextVar
 import pytest
 import torch
 
-from nystrom_demo.limits.parallel import Halves
+from nystrom_demo.limits.parallel import SideBySide
 
 SECONDS = 30  # past it the other half is taken not to run
 
 
 @pytest.fixture
-def halves() -> Iterator[Halves]:
-    """Halves of six threads."""
+def halves() -> Iterator[SideBySide]:
+    """SideBySide of six threads."""
     before = torch.get_num_threads()
-    halves = Halves()
+    halves = SideBySide()
     halves.split(6)
     yield halves
     torch.set_num_threads(before)
@@ -64,7 +64,7 @@ def test_an_error_comes_out_once_the_other_half_has_ended(halves):
 
 @pytest.mark.parametrize("num_threads", [None, 1])
 def test_without_two_threads_to_divide_all_is_done_in_turn_where_it_is_asked_for(num_threads):
-    halves, done = Halves(), []
+    halves, done = SideBySide(), []
     if num_threads is not None:
         halves.split(num_threads)
     halves.both(*(lambda what=what: done.append((what, threading.get_ident())) for what in "ab"))

@@ -4,8 +4,8 @@ import unicodedata
 
 import pytest
 
+from nystrom_demo.errors import UserError
 from nystrom_demo.limits.validation import (
-    Refusal,
     check_choice,
     check_integer,
     check_list,
@@ -25,32 +25,32 @@ def test_a_whole_number_in_range_is_taken_as_an_int(value):
 
 @pytest.mark.parametrize("value", [True, False, 1, 14, 2.5, float("nan"), float("inf"), "7", None, [7], {"a": 7}])
 def test_what_is_no_whole_number_in_range_is_refused(value):
-    with pytest.raises(Refusal, match=r"^num_landmarks must be a whole number from 2 to 13, got .+\.$"):
+    with pytest.raises(UserError, match=r"^num_landmarks must be a whole number from 2 to 13, got .+\.$"):
         check_integer("num_landmarks", value, 2, 13)
 
 
 @pytest.mark.parametrize("value", [True, float("nan"), float("-inf"), -0.1, 1.5, "0.5", None])
 def test_what_is_no_finite_number_in_range_is_refused(value):
-    with pytest.raises(Refusal, match="p must be a number from 0 to 1, got "):
+    with pytest.raises(UserError, match="p must be a number from 0 to 1, got "):
         check_number("p", value, 0, 1)
-    with pytest.raises(Refusal, match="p must be a number from 0 to inf, got a whole number of 1329 bits"):
+    with pytest.raises(UserError, match="p must be a number from 0 to inf, got a whole number of 1329 bits"):
         check_number("p", 10**400, 0, float("inf"))
     assert check_number("p", 1, 0, 1) == 1.0
 
 
 @pytest.mark.parametrize("value", [0, 1, "true", None, []])
 def test_a_switch_is_a_bool_and_nothing_else(value):
-    with pytest.raises(Refusal, match="merge must be true or false, got "):
+    with pytest.raises(UserError, match="merge must be true or false, got "):
         check_switch("merge", value)
     assert check_switch("merge", True) is True
 
 
 @pytest.mark.parametrize("value", [None, ["words"], "Words", 1, True])
 def test_a_choice_is_one_of_those_offered_and_of_its_type(value):
-    with pytest.raises(Refusal, match=r"task must be one of words, 1\.5, got "):
+    with pytest.raises(UserError, match=r"task must be one of words, 1\.5, got "):
         check_choice("task", value, ("words", 1.5))
     assert check_choice("task", "words", ("words", 1)) == "words"
-    with pytest.raises(Refusal):
+    with pytest.raises(UserError):
         check_choice("layer", True, (0, 1))  # True == 1
 
 
@@ -59,10 +59,10 @@ def test_a_list_is_checked_item_by_item():
         return check_integer(name, value, 2, 13)
 
     assert check_list("lengths", [2, 3.0, 5], 2, 3, item) == [2, 3, 5]
-    with pytest.raises(Refusal, match=r"lengths\[1\] must be a whole number from 2 to 13, got 14"):
+    with pytest.raises(UserError, match=r"lengths\[1\] must be a whole number from 2 to 13, got 14"):
         check_list("lengths", [2, 14], 2, 3, item)
     for wrong in ([2], [2] * 5, "235", None, {"2": 2}):
-        with pytest.raises(Refusal, match="lengths must be a list of 2 to 3 entries, got"):
+        with pytest.raises(UserError, match="lengths must be a list of 2 to 3 entries, got"):
             check_list("lengths", wrong, 2, 3, item)
 
 
@@ -74,7 +74,7 @@ def test_ordinary_text_of_any_script_is_taken_as_it_is(text):
 @pytest.mark.parametrize("parting", ["\f", "\v", "\x1c", "\x1d", "\x1e", "\x1f", "\x85"])
 def test_a_control_that_parts_words_comes_back_as_a_blank(parting):
     assert check_text("text", f"one page{parting}the next\n", 50) == "one page the next\n"
-    with pytest.raises(Refusal, match="text must not be empty"):
+    with pytest.raises(UserError, match="text must not be empty"):
         check_text("text", parting, 50)
 
 
@@ -95,7 +95,7 @@ def test_a_control_that_parts_words_comes_back_as_a_blank(parting):
     ],
 )
 def test_text_that_a_later_step_could_not_take_is_refused(value, words):
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(UserError, match=words):
         check_text("text", value, 50)
 
 
@@ -111,7 +111,7 @@ def test_an_empty_text_is_taken_where_it_may_be_empty():
 
 def test_too_many_tokens_are_refused():
     assert check_tokens("text", 13, 13) == 13
-    with pytest.raises(Refusal, match=r"text must come to at most 1,300 tokens, got 1,301\."):
+    with pytest.raises(UserError, match=r"text must come to at most 1,300 tokens, got 1,301\."):
         check_tokens("text", 1301, 1300)
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tiny_checkpoints import make_tiny_box
 
 from nystrom_demo.checkpoints import Library, load_bundled
-from nystrom_demo.limits.validation import Refusal
+from nystrom_demo.errors import UserError
 from nystrom_demo.ui.page import LOOK, build_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -156,7 +156,7 @@ def test_a_checkpoint_named_by_markup_is_refused_as_text(chromium, demo):
 
 def test_a_refusal_that_quotes_markup_is_drawn_as_text(chromium):
     def refuse(text: str) -> str:
-        raise Refusal(f"text must be plain, got {text}.")
+        raise UserError(f"text must be plain, got {text}.")
 
     with gr.Blocks() as demo:
         text, shown = gr.Textbox(" ".join(MARKUP), elem_id="text"), gr.Textbox()

@@ -11,12 +11,12 @@ import gradio as gr
 import pytest
 from small_app import build_app
 
+from nystrom_demo.errors import UserError
 from nystrom_demo.limits.budget import Limits, current_limits
-from nystrom_demo.limits.validation import Refusal
 from nystrom_demo.serving.gpu import gpu_seconds, is_lent, on_gpu
-from nystrom_demo.serving.handlers import Edge, protect, protect_all
+from nystrom_demo.serving.handlers import HandlerContext, protect, protect_all
 from nystrom_demo.serving.log import logger
-from nystrom_demo.serving.worker_pool import Gate
+from nystrom_demo.serving.worker_pool import WorkerPool
 
 
 class FakeSpaces:
@@ -65,13 +65,13 @@ def lent(monkeypatch):
 
 
 @pytest.fixture
-def edge():
-    return Edge(Gate(1), Limits(text_chars=77))
+def context():
+    return HandlerContext(WorkerPool(1), Limits(text_chars=77))
 
 
 def count(text: str) -> tuple[int, int]:
     if not text:
-        raise Refusal("text must not be empty, got ''.")
+        raise UserError("text must not be empty, got ''.")
     if text == "break":
         raise OSError("/etc/secret")
     return len(text), current_limits().text_chars
@@ -93,50 +93,69 @@ def test_without_the_package_a_handler_is_left_as_it_is(monkeypatch):
     assert on_gpu(count) is count
 
 
-def test_a_heavy_handler_asks_for_the_gpu_for_its_requests_size(lent, edge):
-    handler = protect(count, edge, "count")
+def test_a_heavy_handler_asks_for_the_gpu_for_its_requests_size(lent, context):
+    handler = protect(count, context, "count")
     assert asyncio.run(handler("a" * 70)) == (70, 77)
     assert asyncio.run(handler("a" * 20_000)) == (20_000, 77)
-    assert asyncio.run(read(protect(sweep, edge, "sweep"), "a")) == [0, 1, 2]
+    assert asyncio.run(read(protect(sweep, context, "sweep"), "a")) == [0, 1, 2]
     short, long, swept = lent.seconds
     assert 0 < short < long < swept <= 120
+
+
+def test_a_request_for_the_cpu_asks_for_no_gpu_and_the_seconds_asked_for_are_logged(lent, context, caplog, monkeypatch):
+    monkeypatch.setattr(logger, "propagate", True)
+    caplog.set_level("INFO", logger.name)
+
+    def on(text: str, device: str) -> str:
+        return f"{text} on {device}"
+
+    def sweep_on(text: str, device: str):
+        yield from (f"{text} on {device}" for _ in range(2))
+
+    assert asyncio.run(protect(on, context, "on")("a", "cpu")) == "a on cpu"
+    assert asyncio.run(read(protect(sweep_on, context, "sweep"), "a", "cpu")) == ["a on cpu"] * 2
+    assert lent.seconds == []
+    assert asyncio.run(protect(on, context, "on")("a", "cuda")) == "a on cuda"
+    assert asyncio.run(read(protect(sweep_on, context, "sweep"), "a", "cuda")) == ["a on cuda"] * 2
+    lines = [json.loads(record.message) for record in caplog.records]
+    assert [line["seconds"] for line in lines if line["event"] == "gpu"] == lent.seconds and len(lent.seconds) == 2
 
 
 def test_no_request_asks_for_more_than_two_minutes():
     assert gpu_seconds(["a" * 10**6, 3], sweep=False) == gpu_seconds(["a" * 10**6], sweep=True) == 120
 
 
-def test_a_light_handler_asks_for_no_gpu(lent, edge):
-    assert protect(count, edge, "count", heavy=False)("abc") == (3, 77)
+def test_a_light_handler_asks_for_no_gpu(lent, context):
+    assert protect(count, context, "count", heavy=False)("abc") == (3, 77)
     assert lent.tasks == []
 
 
-def test_a_handler_of_a_click_stays_where_the_click_came_from(lent, edge):
+def test_a_handler_of_a_click_stays_where_the_click_came_from(lent, context):
     def clicked(text: str, event: gr.EventData) -> str:
         return f"{text} {event.index}"
 
     event = gr.EventData(None, {"index": 3})
-    assert asyncio.run(protect(clicked, edge, "clicked")("a", event)) == "a 3"
+    assert asyncio.run(protect(clicked, context, "clicked")("a", event)) == "a 3"
     assert lent.tasks == []
 
 
-def test_every_queued_handler_of_an_app_asks_for_the_gpu_and_no_other(lent, edge):
+def test_every_queued_handler_of_an_app_asks_for_the_gpu_and_no_other(lent, context):
     demo = build_app()
-    protect_all(demo, edge)
+    protect_all(demo, context)
     queued = [fn for fn in demo.fns.values() if fn.fn is not None and fn.queue and not fn.cancels]
     assert len(lent.tasks) == len(queued) > 5
 
 
-def test_a_refusal_on_the_gpu_reaches_the_visitor(lent, edge):
+def test_a_refusal_on_the_gpu_reaches_the_visitor(lent, context):
     with pytest.raises(gr.Error, match="text must not be empty"):
-        asyncio.run(protect(count, edge, "count")(""))
+        asyncio.run(protect(count, context, "count")(""))
 
 
 @pytest.mark.parametrize("fn", [count, sweep])
-def test_a_failure_on_the_gpu_is_one_sentence_and_one_entry_in_the_log(lent, edge, caplog, monkeypatch, fn):
+def test_a_failure_on_the_gpu_is_one_sentence_and_one_entry_in_the_log(lent, context, caplog, monkeypatch, fn):
     monkeypatch.setattr(logger, "propagate", True)
     caplog.set_level("INFO", logger.name)
-    handler = protect(fn, edge, fn.__name__)
+    handler = protect(fn, context, fn.__name__)
     with pytest.raises(gr.Error) as caught:
         asyncio.run(handler("break") if fn is count else read(handler, "break"))
     lines = [json.loads(record.message) for record in caplog.records]

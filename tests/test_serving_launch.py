@@ -6,10 +6,10 @@ import matplotlib
 import torch
 from matplotlib import rcsetup
 
-from nystrom_demo.limits.parallel import Halves
+from nystrom_demo.limits.parallel import SideBySide
 from nystrom_demo.serving import launch as launching
 from nystrom_demo.serving.health import Readiness
-from nystrom_demo.serving.worker_pool import Gate
+from nystrom_demo.serving.worker_pool import WorkerPool
 
 
 def test_the_first_event_finds_a_backend_for_figures():
@@ -19,10 +19,10 @@ def test_the_first_event_finds_a_backend_for_figures():
 
 
 def test_both_halves_have_run_the_readiness_check(monkeypatch):
-    before, halves, meeting = torch.get_num_threads(), Halves(), threading.Barrier(2)
+    before, halves, meeting = torch.get_num_threads(), SideBySide(), threading.Barrier(2)
     halves.split(2)
     torch.set_num_threads(before)
-    monkeypatch.setattr(launching, "HALVES", halves)
+    monkeypatch.setattr(launching, "SIDE_BY_SIDE", halves)
     ran = set()
 
     def check() -> None:
@@ -41,7 +41,7 @@ def test_until_a_pass_succeeds_the_warm_up_is_run_and_then_the_small_check():
         if len(ran) == 1:
             raise RuntimeError("not yet")
 
-    readiness = Readiness(lambda: ran.append("check"), Gate(1), warm_up=warm_up)
+    readiness = Readiness(lambda: ran.append("check"), WorkerPool(1), warm_up=warm_up)
     seen = []
     for _ in range(4):
         readiness.look()

@@ -8,7 +8,7 @@ import pytest
 from gradio.state_holder import SessionState
 from small_app import build_app
 
-from nystrom_demo.limits.validation import Refusal
+from nystrom_demo.errors import UserError
 from nystrom_demo.serving import page_states as pages
 from nystrom_demo.serving.page_states import Pages, PageState, check_known, forget_unread
 
@@ -67,5 +67,5 @@ def test_only_so_many_names_of_forgotten_pages_are_kept(demo, monkeypatch):
         assert kept[session] is kept.session_data[session]
     assert list(kept.session_data) == ["f", "g"] and list(kept.forgotten) == ["d", "a", "e"]
     check_known(kept, "f")
-    with pytest.raises(Refusal, match=r"the last 2 pages, and this one is no longer among them; copy your text"):
+    with pytest.raises(UserError, match=r"the last 2 pages, and this one is no longer among them; copy your text"):
         check_known(kept, "e")

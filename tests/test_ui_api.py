@@ -10,8 +10,8 @@ from gradio_client import Client
 from nystrom_demo import analysis, tasks
 from nystrom_demo.checkpoints import Library
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.errors import UserError
 from nystrom_demo.limits.budget import Limits, under_limits
-from nystrom_demo.limits.validation import Refusal
 from nystrom_demo.ui.api import Endpoints
 
 TEXT = "john smith went to paris and saw the river, the cat and the old house"
@@ -161,5 +161,5 @@ def test_a_checkpoint_that_has_not_what_is_asked_is_refused_in_a_sentence(endpoi
 
 
 def test_a_named_checkpoints_answer_asks_for_memory_as_the_pages_do(endpoints):
-    with under_limits(Limits(request_bytes=1000)), pytest.raises(Refusal, match="this server allows a request"):
+    with under_limits(Limits(request_bytes=1000)), pytest.raises(UserError, match="this server allows a request"):
         endpoints.fill_mask("a [MASK]", 0, 5, "mine")

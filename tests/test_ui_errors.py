@@ -166,7 +166,7 @@ def test_a_text_past_the_position_table_is_refused_in_a_sentence(tiny_checkpoint
 def test_past_its_bound_a_figure_says_why_it_is_not_there(tiny_checkpoints, monkeypatch):
     monkeypatch.setattr(error_tab, "ALL_HEADS_TOKENS", 10)
     assert "Up to 10 tokens only" in last_shown(tiny_checkpoints, bench()).all_heads[1]
-    ANSWERS.forget()
+    ANSWERS.clear()
     monkeypatch.setattr(error_tab, "SPECTRUM_TOKENS", 10)
     few = last_shown(tiny_checkpoints, bench())
     assert few.against[0] is None and "Up to 10 tokens only" in few.spectrum[1] and few.known == Known()

@@ -13,6 +13,7 @@ from nystrom_demo.analysis.layers import LayerInputs, check_head, landmarks_of
 from nystrom_demo.analysis.maps import HeadFactors, head_factors
 from nystrom_demo.analysis.spectra import largest_singular_value
 from nystrom_demo.config import AttentionSettings
+from nystrom_demo.pauses import pause
 
 _BLOCK_BYTES = 4 * 2**20  # of each of the few blocks of rows held at once: up to n = 1,024 a block is the whole map
 
@@ -55,6 +56,7 @@ class _Head:
         for start in range(0, n, self.block):
             rows = slice(start, min(start + self.block, n))
             yield rows, self._exact(rows) if self.whole is None else self.whole
+            pause()
             if self.progress is not None:
                 self.progress(rows.stop / n)
 

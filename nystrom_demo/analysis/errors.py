@@ -14,6 +14,7 @@ from nystrom_demo.analysis.maps import exact_map, of_head
 from nystrom_demo.analysis.spectra import best_rank_errors
 from nystrom_demo.attention import nystrom_factors
 from nystrom_demo.config import AttentionSettings
+from nystrom_demo.pauses import pause
 
 
 def head_errors(
@@ -35,6 +36,7 @@ def head_errors(
             factors = None if all_heads is None else of_head(all_heads, head)
             errors = errors_of_factors(text, head, factors, spectral=spectral)._asdict()
             lines.append({"layer": layer_inputs.layer, "head": head, **errors})
+            pause()
     table = pd.DataFrame(lines).drop(columns=["num_tokens", "num_landmarks"])
     return table if spectral else table.drop(columns="spectral")
 
@@ -60,6 +62,7 @@ def error_against_landmarks(
         best_frobenius, best_spectral = best_rank_errors(values, m)
         best = {"best_frobenius": best_frobenius, "best_spectral": best_spectral}
         lines.append({**errors, "num_landmarks": m, **best})
+        pause()
     return pd.DataFrame(lines).drop(columns="num_tokens")
 
 

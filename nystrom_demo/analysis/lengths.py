@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from nystrom_demo.analysis.blocked import blocked_errors
 from nystrom_demo.analysis.layers import LayerInputs, collect_layers
 from nystrom_demo.config import AttentionSettings
+from nystrom_demo.pauses import pause
 
 WINDOW_TOKENS = 1_024
 
@@ -35,7 +36,10 @@ def repeated_inputs(
     """
     times = -(-num_tokens // input_ids.shape[1])
     ids = input_ids.repeat(1, times)[:, :num_tokens]
-    parts = [collect_layers(model, piece, layers=[layer])[0] for piece in ids.split(window, 1)]
+    parts = []
+    for piece in ids.split(window, 1):
+        parts.append(collect_layers(model, piece, layers=[layer])[0])
+        pause()
     q, k, v = (torch.cat(pieces, 2) for pieces in zip(*(part[:3] for part in parts), strict=True))
     return LayerInputs(q, k, v, None, layer, parts[0].scale)
 

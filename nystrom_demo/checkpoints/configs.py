@@ -110,5 +110,7 @@ def _check_labels(table: dict[str, Any]) -> None:
     if sorted(labels, key=lambda key: (len(key), key)) != [str(index) for index in range(len(labels))]:
         raise CheckpointError(f"id2label must number its labels from 0, got {show(list(labels))}.")
     for label in labels.values():
+        if isinstance(label, str) and not label.isprintable():
+            raise CheckpointError(f"A label must be printable text, got {show(label)}.")
         if not isinstance(label, str) or not 1 <= len(label) <= MAX_LABEL_LENGTH:
             raise CheckpointError(f"A label must be text of 1 to {MAX_LABEL_LENGTH} characters, got {show(label)}.")

@@ -5,8 +5,10 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from nystrom_demo.errors import UserError
 
-class CheckpointError(ValueError):
+
+class CheckpointError(UserError):
     """Why a checkpoint is refused, in one sentence without paths."""
 
 
@@ -48,7 +50,7 @@ def parse_object(data: bytes, name: str, *, max_items: int) -> dict[str, Any]:
     if data.count(b",") > max_items:
         raise CheckpointError(f"{name} may have at most {max_items:,} values, got {data.count(b','):,}.")
     try:
-        content = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+        content = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{name} is not a JSON file.") from error
     if not isinstance(content, dict):
@@ -60,6 +62,14 @@ def show(value: Any) -> str:
     """A value as it may stand in a message: one line of at most 80 characters."""
     text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "an integer of more than 30 digits"
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of the pairs. ValueError for one key twice: one reader takes its first value, another its last."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has one key twice")
+    return found
 
 
 def _refuse_constant(name: str) -> None:

@@ -12,6 +12,7 @@ from nystrom_demo.checkpoints.files import CheckpointError, parse_object, show
 
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 MAX_HEADER_ITEMS = 100_000
+MAX_NAME = 200
 _SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 FLOATS = ("F64", "F32", "F16", "BF16")
 
@@ -32,6 +33,9 @@ def read_header(path: Path) -> dict[str, TensorHeader]:
             raise CheckpointError(f"{path.name} may have a header of {MAX_HEADER_BYTES:,} bytes, got {length:,}.")
         header = parse_object(file.read(length), f"The header of {path.name}", max_items=MAX_HEADER_ITEMS)
     header.pop("__metadata__", None)
+    for name in header:
+        if not name.isprintable() or not 1 <= len(name) <= MAX_NAME:
+            raise CheckpointError(f"A tensor's name must be 1 to {MAX_NAME} printable characters, got {show(name)}.")
     if not header:
         raise CheckpointError(f"{path.name} holds no tensors.")
     spans = sorted(_span(name, entry, path.name) for name, entry in header.items())

@@ -22,8 +22,10 @@ from nystrom_demo.checkpoints.configs import make_config
 from nystrom_demo.checkpoints.files import CheckpointError, read_object, show
 from nystrom_demo.checkpoints.hub import fetch, is_hub_id
 from nystrom_demo.checkpoints.tokenizer_files import SharedTokenizer, guarded, load_tokenizer
-from nystrom_demo.checkpoints.vetting import vet_folder
+from nystrom_demo.checkpoints.vetting import check_forward, check_numbers, vet_folder
+from nystrom_demo.checkpoints.worst_texts import check_worst_texts
 from nystrom_demo.config import NystromformerConfig
+from nystrom_demo.errors import UserError
 from nystrom_demo.interop import register_attention
 
 AUTO_CLASSES = {
@@ -75,7 +77,7 @@ def bundled_folder(task: str) -> Path:
 
 def check_task(task: str) -> str:
     if task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {show(task)}.")
+        raise UserError(f"task must be one of {', '.join(TASKS)}, got {show(task)}.")
     return task
 
 
@@ -219,13 +221,14 @@ def load_vetted(
     if admit is not None:
         admit(vetted.num_parameters * torch.float32.itemsize)  # the precision in which every model is built
     tokenizer = load_tokenizer(folder, within, vetted.config)
+    check_worst_texts(tokenizer, vetted.config)
     if task == "masked-lm" and tokenizer.mask_token is None:
         raise CheckpointError("tokenizer_config.json must name a mask_token for masked-lm.")
     model, missing = guarded(lambda: _build(folder, task, vetted.config), "The checkpoint could not be loaded")
     if missing != vetted.missing:
         raise CheckpointError("The checkpoint's weights have names that its model does not know.")
-    if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
-        raise CheckpointError("The checkpoint has weights that are not finite numbers.")
+    check_numbers(model)
+    check_forward(model, tokenizer, choices=task == "multiple-choice")
     return Checkpoint(task, Path(source).name, _place(model, device, dtype), tokenizer, source, bool(missing))
 
 

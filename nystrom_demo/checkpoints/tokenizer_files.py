@@ -4,6 +4,7 @@ import base64
 import copy
 import math
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ MAX_TOKENIZER_ITEMS = 600_000
 MAX_ADDED_TOKENS = 10_000
 MAX_INSERTED = 32  # characters that one part of a tokenizer may put in place of others
 MAX_GROWTH = 64  # how many times as long all its parts together may make a text
+MAX_WORD = 200  # characters that WordPiece takes for one word
 MAX_SPECIAL_TOKENS = 16  # around one text or two
 _ROLES = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token", "bos_token", "eos_token")
 _MODELS = ("WordPiece", "BPE", "Unigram", "WordLevel")
@@ -119,8 +121,8 @@ def _check_parts(table: dict[str, Any]) -> None:
     if kind not in _MODELS:
         raise CheckpointError(f"tokenizer.json must have a model of type {', '.join(_MODELS)}, got {show(kind)}.")
     longest = model.get("max_input_chars_per_word", 100)
-    if type(longest) is not int or not 1 <= longest <= 1000:
-        raise CheckpointError(f"max_input_chars_per_word must be an integer from 1 to 1,000, got {show(longest)}.")
+    if type(longest) is not int or not 1 <= longest <= MAX_WORD:  # a word's time grows with the cube of its length
+        raise CheckpointError(f"max_input_chars_per_word must be an integer from 1 to {MAX_WORD}, got {show(longest)}.")
     if model.get("dropout"):
         raise CheckpointError("tokenizer.json asks for dropout, under which a text has no fixed tokens.")
     for part, allowed in _PARTS.items():
@@ -184,7 +186,13 @@ def _growth(component: dict[str, Any]) -> float:
     if component["type"] == "Precompiled":
         return max(1, _longest_replacement(component.get("precompiled_charsmap")))
     pattern = (component.get("pattern") or {}).get("String", " ")
-    return max(1.0, len(component.get("content", "")) / len(pattern), 1.0 + len(component.get("prepend", "")))
+    put_in, put_before = (_compatible_length(component.get(key, "")) for key in ("content", "prepend"))
+    return max(1.0, put_in / len(pattern), 1.0 + put_before)
+
+
+def _compatible_length(text: str) -> int:
+    """Characters of a text once a later part has written it out: U+FDFA alone stands for eighteen."""
+    return max(len(text), len(unicodedata.normalize("NFKD", text)))
 
 
 def _longest_replacement(charsmap: Any) -> int:
@@ -198,7 +206,7 @@ def _longest_replacement(charsmap: Any) -> int:
     except (TypeError, ValueError) as error:
         raise CheckpointError("The character map of a Precompiled normalizer is not base64.") from error
     texts = data[4 + int.from_bytes(data[:4], "little") :].split(b"\0")
-    return max(len(text.decode(errors="replace")) for text in texts)
+    return max(_compatible_length(text.decode(errors="replace")) for text in texts)
 
 
 def _special_tokens(folder: Path, within: Path) -> dict[str, str]:
@@ -228,11 +236,13 @@ def _check_behaviour(backend: Tokenizer, vocab_size: int) -> None:
     sample = guarded(lambda: backend.encode(_SAMPLE, add_special_tokens=False), "The tokenizer fails on a plain text")
     if not 1 <= len(sample) <= 2 * len(_SAMPLE.encode()):
         raise CheckpointError(f"The tokenizer makes {len(sample)} tokens of a text of {len(_SAMPLE)} characters.")
-    framed = guarded(lambda: backend.post_process(sample, sample), "The tokenizer fails on two plain texts")
-    specials = len(framed) - 2 * len(sample)
-    if not 1 <= specials <= MAX_SPECIAL_TOKENS:
-        raise CheckpointError(
-            f"The tokenizer must put 1 to {MAX_SPECIAL_TOKENS} special tokens to two texts, got {specials}."
-        )
-    if max(framed.ids) >= vocab_size:
-        raise CheckpointError(f"The tokenizer's special tokens have ids beyond the model's {vocab_size} words.")
+    pair = guarded(lambda: backend.post_process(sample, sample), "The tokenizer fails on two plain texts")
+    alone = guarded(lambda: backend.post_process(sample), "The tokenizer fails to frame a plain text")
+    for framed, texts, what in ((pair, 2, "two texts"), (alone, 1, "one text")):
+        specials = len(framed) - texts * len(sample)
+        if not 1 <= specials <= MAX_SPECIAL_TOKENS:
+            raise CheckpointError(
+                f"The tokenizer must put 1 to {MAX_SPECIAL_TOKENS} special tokens to {what}, got {specials}."
+            )
+        if max(framed.ids) >= vocab_size:
+            raise CheckpointError(f"The tokenizer's special tokens have ids beyond the model's {vocab_size} words.")

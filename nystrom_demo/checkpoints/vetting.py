@@ -4,6 +4,8 @@ Only safetensors and JSON are read, never code. The weights' names and shapes co
 compared with those of the model that config.json describes, made on the meta device, where tensors have no storage.
 """
 
+import functools
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +15,16 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from nystrom_demo.checkpoints.configs import make_config
 from nystrom_demo.checkpoints.files import CheckpointError, read_object, show, vet_file
 from nystrom_demo.checkpoints.headers import FLOATS, TensorHeader, read_header
-from nystrom_demo.checkpoints.tokenizer_files import guarded
+from nystrom_demo.checkpoints.tokenizer_files import SharedTokenizer, guarded
+from nystrom_demo.config import EXACT, AttentionSettings
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 MAX_WEIGHT_BYTES = 4 * 1024**3
 MAX_PARAMETERS = 400_000_000
 MAX_SHARDS = 64
+MAX_WEIGHT = torch.finfo(torch.float16).max
+_SAMPLE = "The quick brown fox, born in 1889, jumps over 13 lazy dogs."
+_SAMPLE_TOKENS = 12  # which every position table has
 _OLD_NAMES = {"gamma": "weight", "beta": "bias"}  # of layer norms in the first BERT checkpoints
 
 
@@ -52,6 +58,31 @@ def vet_folder(folder: Path, auto_class, *, within: Path | None = None) -> Vette
     if parameters > MAX_PARAMETERS:
         raise CheckpointError(f"A model may have at most {MAX_PARAMETERS:,} parameters, got {parameters:,}.")
     return Vetted(config, _compare(model, headers), parameters)
+
+
+def check_numbers(model: PreTrainedModel) -> None:
+    """CheckpointError for weights that are not finite, or that half precision, as on a GPU, could not hold."""
+    for parameter in model.parameters():
+        largest = float(parameter.detach().abs().max()) if parameter.numel() else 0.0
+        if not math.isfinite(largest):
+            raise CheckpointError("The checkpoint has weights that are not finite numbers.")
+        if largest > MAX_WEIGHT:
+            raise CheckpointError(f"A weight may be at most {MAX_WEIGHT:,.0f}, got {largest:.3g}.")
+
+
+@torch.inference_mode()
+def check_forward(model: PreTrainedModel, tokenizer: SharedTokenizer, *, choices: bool) -> None:
+    """CheckpointError where a plain text's answer is not all finite numbers, exactly or over landmarks.
+
+    choices: whether the model's inputs are (batch, choices, seq).
+    """
+    ids = torch.tensor([tokenizer.whole_text.encode(_SAMPLE).ids[:_SAMPLE_TOKENS]])
+    ids = ids[:, None] if choices else ids
+    for settings in (EXACT, AttentionSettings(num_landmarks=2)):
+        run = functools.partial(model, input_ids=ids, attention_settings=settings)
+        outputs = guarded(run, "The model fails on a plain text")
+        if not all(bool(tensor.isfinite().all()) for tensor in outputs.values() if torch.is_tensor(tensor)):
+            raise CheckpointError("The model's answer to a plain text is not all finite numbers.")
 
 
 def _read_headers(folder: Path, within: Path) -> dict[str, TensorHeader]:

@@ -10,6 +10,7 @@ import torch
 from nystrom_demo.analysis import HeadFactors, LayerInputs, Maps, attention_maps, collect_layers, head_factors
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import AttentionSettings
+from nystrom_demo.errors import UserError
 from nystrom_demo.lessons.scene import Block, Reading, Scene, count
 
 MAX_TOKENS = 512  # maps are n × n: enough to see, and quick to compute
@@ -50,7 +51,7 @@ class Case:
     def ids(self) -> torch.Tensor:
         """(1, n), the text's tokens as far as the pictures go."""
         if not self.text.strip():
-            raise ValueError("text is empty: write a sentence to see attention on it.")
+            raise UserError("text is empty: write a sentence to see attention on it.")
         encoding = self.checkpoint.tokenizer(self.text, truncation=True, max_length=self.most_tokens)
         return torch.tensor([encoding["input_ids"]], device=self.checkpoint.device)
 

@@ -10,6 +10,7 @@ from nystrom_demo.analysis.blocked import block_rows
 from nystrom_demo.attention.cpu_blocks import block_tokens
 from nystrom_demo.config import AttentionSettings
 from nystrom_demo.model import GELUS
+from nystrom_demo.tasks.masked_words import CHUNK
 
 FLOAT = 4  # what is looked at is float32 whatever the model's dtype
 ENCODER_STATES = 2  # the first layer's input, the present layer's input
@@ -52,8 +53,8 @@ def attention_elements(settings: AttentionSettings, batch: int, heads: int, n: i
 
 
 def masks_bytes(config: Any, num_masks: int) -> int:
-    """The masked-word scores of so many masks: one row of the vocabulary's size each, three times over."""
-    return int(MARGIN * FLOAT * 3 * num_masks * config.vocab_size)
+    """The masked-word scores of so many masks, a row of the vocabulary's size each, and twice those made at once."""
+    return int(MARGIN * FLOAT * (num_masks + 2 * min(num_masks, CHUNK)) * config.vocab_size)
 
 
 def layers_bytes(config: Any, n: int, *, itemsize: int = FLOAT) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 
-class Halves:
+class SideBySide:
     """Two threads with half of the torch threads each; before `split` there are none, and all is done in turn."""
 
     def __init__(self) -> None:
@@ -46,4 +46,4 @@ class Halves:
         return jobs[0].result(), jobs[1].result()
 
 
-HALVES = Halves()
+SIDE_BY_SIDE = SideBySide()

@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from nystrom_demo.errors import UserError
+
 SHOWN_CHARS = 200
 MAX_FLOAT = sys.float_info.max
 COMBINING_RUN = 30  # Unicode's stream-safe limit (UAX 15): no word needs more, and sorting them is O(n²)
@@ -18,28 +20,6 @@ BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u206
 AS_BLANKS = dict.fromkeys(map(ord, "\v\f\x1c\x1d\x1e\x1f\x85"), " ")
 
 Item = TypeVar("Item")
-
-
-class Refusal(ValueError):
-    """A request that is refused; its message is one sentence that may be shown to whoever sent it."""
-
-
-def is_ours(error: BaseException) -> bool:
-    """Whether it is a refusal of ours, whose sentence was written for a visitor; a library's ValueError was not."""
-    if isinstance(error, Refusal):
-        return True
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    ours = last is not None and str(last.tb_frame.f_globals.get("__name__", "")).startswith("nystrom_demo.")
-    return isinstance(error, ValueError) and ours
-
-
-def sentence_of(error: ValueError) -> str:
-    """The sentence of a refusal of ours. What a library raised goes on to where it is logged."""
-    if not is_ours(error):
-        raise error
-    return str(error)
 
 
 def shown(value: Any) -> str:
@@ -56,7 +36,7 @@ def check_integer(name: str, value: Any, low: int, high: int) -> int:
     """`value` as a whole number from `low` to `high`. A float counts where it is whole (JSON has but one kind)."""
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole or not low <= value <= high:
-        raise Refusal(f"{name} must be a whole number from {low} to {high}, got {shown(value)}.")
+        raise UserError(f"{name} must be a whole number from {low} to {high}, got {shown(value)}.")
     return int(value)
 
 
@@ -64,14 +44,14 @@ def check_number(name: str, value: Any, low: float, high: float) -> float:
     """`value` as a finite number from `low` to `high`."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not max(low, -MAX_FLOAT) <= value <= min(high, MAX_FLOAT):
-        raise Refusal(f"{name} must be a number from {low:g} to {high:g}, got {shown(value)}.")
+        raise UserError(f"{name} must be a number from {low:g} to {high:g}, got {shown(value)}.")
     return float(value)
 
 
 def check_switch(name: str, value: Any) -> bool:
     """`value`, which must be true or false itself."""
     if not isinstance(value, bool):
-        raise Refusal(f"{name} must be true or false, got {shown(value)}.")
+        raise UserError(f"{name} must be true or false, got {shown(value)}.")
     return value
 
 
@@ -81,7 +61,7 @@ def check_choice(name: str, value: Any, choices: Sequence[Item]) -> Item:
         if type(choice) is type(value) and choice == value:
             return choice
     listed = ", ".join(map(str, choices[:12])) + (", …" if len(choices) > 12 else "")
-    raise Refusal(f"{name} must be one of {listed}, got {shown(value)}.")
+    raise UserError(f"{name} must be one of {listed}, got {shown(value)}.")
 
 
 def check_list(
@@ -90,7 +70,7 @@ def check_list(
     """`value` as a list of `low` to `high` items, each passed through `check(name of the item, item)`."""
     if not isinstance(value, list | tuple) or not low <= len(value) <= high:
         came = f"{len(value)}" if isinstance(value, list | tuple) else shown(value)
-        raise Refusal(f"{name} must be a list of {low} to {high} {noun}, got {came}.")
+        raise UserError(f"{name} must be a list of {low} to {high} {noun}, got {came}.")
     return [check(f"{name}[{i}]", item) for i, item in enumerate(value)]
 
 
@@ -103,18 +83,20 @@ def check_text(name: str, value: Any, max_chars: int, *, empty: bool = False) ->
     reader see other text than the model), and more than 30 combining marks in a row.
     """
     if not isinstance(value, str):
-        raise Refusal(f"{name} must be a text, got {shown(value)}.")
+        raise UserError(f"{name} must be a text, got {shown(value)}.")
     if len(value) > max_chars:
-        raise Refusal(f"{name} must have at most {max_chars:,} characters, got {len(value):,}.")
+        raise UserError(f"{name} must have at most {max_chars:,} characters, got {len(value):,}.")
     if not empty and not value.strip():
-        raise Refusal(f"{name} must not be empty, got {shown(value)}.")
+        raise UserError(f"{name} must not be empty, got {shown(value)}.")
     if value.isascii() and value.isprintable():
         return value
     value = value.translate(AS_BLANKS)
     _check_characters(name, value)
     grown = len(unicodedata.normalize("NFKD", value))
     if grown > max_chars:
-        raise Refusal(f"{name} must have at most {max_chars:,} characters after Unicode decomposition, got {grown:,}.")
+        raise UserError(
+            f"{name} must have at most {max_chars:,} characters after Unicode decomposition, got {grown:,}."
+        )
     return value
 
 
@@ -123,7 +105,7 @@ def _check_characters(name: str, text: str) -> None:
     for place, character in enumerate(text):
         marks = marks + 1 if unicodedata.combining(character) else 0
         if marks > COMBINING_RUN:
-            raise Refusal(
+            raise UserError(
                 f"{name} must have at most {COMBINING_RUN} combining marks in a row, got more before character {place}."
             )
         if character.isprintable() or character in "\t\n\r":
@@ -131,11 +113,11 @@ def _check_characters(name: str, text: str) -> None:
         kind = unicodedata.category(character)
         if kind in ("Cs", "Cc") or character in BIDI_CONTROLS:
             what = {"Cs": "lone surrogates", "Cc": "control characters"}.get(kind, "bidirectional controls")
-            raise Refusal(f"{name} must have no {what}, got U+{ord(character):04X} at character {place}.")
+            raise UserError(f"{name} must have no {what}, got U+{ord(character):04X} at character {place}.")
 
 
 def check_tokens(name: str, count: int, max_tokens: int) -> int:
     """`count`, the number of word pieces a text came to, unless it is over the limit."""
     if count > max_tokens:
-        raise Refusal(f"{name} must come to at most {max_tokens:,} tokens, got {count:,}.")
+        raise UserError(f"{name} must come to at most {max_tokens:,} tokens, got {count:,}.")
     return count

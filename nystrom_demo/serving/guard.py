@@ -11,12 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import gradio as gr
 
-from nystrom_demo.limits.validation import Refusal
+from nystrom_demo.errors import UserError
 from nystrom_demo.serving.event_streams import EndedStreams
 from nystrom_demo.serving.handlers import as_text, client_of
 from nystrom_demo.serving.headers import security_headers
 from nystrom_demo.serving.health import Readiness
 from nystrom_demo.serving.log import client_tag, log, trace_of
+from nystrom_demo.serving.metrics import CONTENT_TYPE, Metrics
 from nystrom_demo.serving.page_states import UNREAD_QUEUES, forget_unread
 from nystrom_demo.serving.request_bodies import TOKEN, check_call, check_cancel, check_reset, parse_json
 from nystrom_demo.serving.routes import API, MCP_ROUTES, ROUTES, Denied, find_route
@@ -33,8 +34,15 @@ FAILED = "The server failed on this request."
 class Guard:
     """An ASGI middleware around the gradio app of `demo`. See `routes` for what it lets through."""
 
-    def __init__(self, app: Callable, demo: gr.Blocks, settings: Settings, readiness: Readiness | None = None):
-        self.app, self.demo, self.settings, self.readiness = app, demo, settings, readiness
+    def __init__(
+        self,
+        app: Callable,
+        demo: gr.Blocks,
+        settings: Settings,
+        readiness: Readiness | None = None,
+        metrics: Metrics | None = None,
+    ):
+        self.app, self.demo, self.settings, self.readiness, self.metrics = app, demo, settings, readiness, metrics
         self.headers = security_headers(settings)
         self.routes = ROUTES + (MCP_ROUTES if settings.mcp else ())
         self.streams: Counter[str] = Counter()  # open ones, by client
@@ -121,7 +129,7 @@ class _Exchange:
                     await self.guard.app(self.scope, receive, self._send)
         except Denied as denied:
             await self._answer(denied.status, _told(denied.message))
-        except Refusal as refusal:
+        except UserError as refusal:
             # What refuses a place in the queue is drawn by the page.
             await self._answer(400, _told(as_text(str(refusal)) if self.kind == "join" else str(refusal)))
         except Exception as error:  # gradio's own; its trace belongs in the log, not in an answer
@@ -130,10 +138,18 @@ class _Exchange:
         finally:
             if (self.status or 0) >= 400:  # what was let through has its line from its handler
                 ms = round((time.monotonic() - began) * 1e3, 1)
+                if self.guard.metrics is not None:
+                    self.guard.metrics.note_refusal(f"http {self.status}")
                 log("http", route=self.kind, status=self.status, client=client_tag(self.client), ms=ms)
 
     async def _own_route(self) -> bool:
-        path, readiness = self.scope["path"], self.guard.readiness
+        path, readiness, metrics = self.scope["path"], self.guard.readiness, self.guard.metrics
+        if path == "/metrics" and self.scope["method"] == "GET" and metrics is not None and self.guard.settings.metrics:
+            self.kind, self.status = "own", 200
+            headers = [(b"content-type", CONTENT_TYPE.encode()), (b"cache-control", b"no-store"), *self.guard.headers]
+            await self.send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self.send({"type": "http.response.body", "body": metrics.text()})
+            return True
         if path not in ("/health", "/ready") or self.scope["method"] not in ("GET", "HEAD"):
             return False
         self.kind = "own"
@@ -152,7 +168,7 @@ class _Exchange:
         if self.scope["path"] == API + "/queue/data":
             session = parse_qs(self.scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
             if not TOKEN.match(session):
-                raise Refusal("session_hash must be 1 to 64 letters, digits, - or _.")
+                raise UserError("session_hash must be 1 to 64 letters, digits, - or _.")
         if self.scope["method"] != "POST":
             return self.receive
         body = await self._body()

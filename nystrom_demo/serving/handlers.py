@@ -1,62 +1,70 @@
 """What stands between a handler and gradio: a place in the line, one sentence for the visitor, one line in the log."""
 
 import asyncio
+import contextlib
 import functools
 import html
 import inspect
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 import gradio as gr
 from gradio.context import LocalContext
 
+from nystrom_demo.errors import UserError
 from nystrom_demo.limits.budget import Limits, under_limits
-from nystrom_demo.limits.validation import is_ours
+from nystrom_demo.limits.steps import steps_of
+from nystrom_demo.pauses import interrupted_by
 from nystrom_demo.serving.gpu import on_gpu
 from nystrom_demo.serving.log import client_tag, log, trace_of
-from nystrom_demo.serving.worker_pool import Gate
+from nystrom_demo.serving.metrics import Metrics
+from nystrom_demo.serving.worker_pool import WorkerPool
 
 MESSAGE_CHARS = 600
 END = object()
 
 
-class Edge(NamedTuple):
+class HandlerContext(NamedTuple):
     """What every handler of one server shares: the workers, the limits of a request, the proxies in front."""
 
-    gate: Gate
+    pool: WorkerPool
     limits: Limits = Limits()
     proxy_hops: int = 0
+    metrics: Metrics | None = None
 
 
-def protect(fn: Callable, edge: Edge, name: str, *, heavy: bool = True, drawn: bool = True) -> Callable:
-    """`fn` as gradio should call it: run by the gate's workers in turn, ending in a result or in one gr.Error.
+def protect(fn: Callable, context: HandlerContext, name: str, *, heavy: bool = True, drawn: bool = True) -> Callable:
+    """`fn` as gradio should call it: run by the pool's workers in turn, ending in a result or in one gr.Error.
 
     A generator takes its turn anew for each step, so a long sweep lets others in, and one whose reader has left stops
-    after the step it is in. A handler that is not `heavy` runs where gradio runs it, with the same ending. On ZeroGPU
-    the others run with the GPU. Coroutines run on the event loop and are left there. What it is told is `drawn` by a
-    page, which takes it for markup, or read by a program.
+    after the step it is in. So does a function made by `in_steps`, whose result is the last step's. A handler that is
+    not `heavy` runs where gradio runs it, with the same ending. On ZeroGPU the others run with the GPU. Coroutines run
+    on the event loop and are left there. What it is told is `drawn` by a page, which takes it for markup, or read by a
+    program.
     """
     if inspect.isasyncgenfunction(fn):
         raise TypeError(f"{name} is an asynchronous generator, which would run on the event loop; make it a plain one.")
     if inspect.iscoroutinefunction(fn):
         return fn
-    begin = functools.partial(_Record, edge, name, drawn)
+    begin, steps = functools.partial(_Record, context, name, drawn), steps_of(fn)
+    if steps is not None:
+        return _last_step(fn, on_gpu(_ending(steps, name)), context.pool, begin)
     if not heavy and not inspect.isgeneratorfunction(fn):
         return _direct(fn, begin)
     lent = on_gpu(_ending(fn, name))
-    return _stream(lent, edge.gate, begin) if inspect.isgeneratorfunction(fn) else _queued(lent, edge.gate, begin)
+    return _stream(lent, context.pool, begin) if inspect.isgeneratorfunction(fn) else _queued(lent, context.pool, begin)
 
 
-def protect_all(demo: gr.Blocks, edge: Edge) -> None:
+def protect_all(demo: gr.Blocks, context: HandlerContext) -> None:
     """Put `protect` around every handler of `demo`, those outside gradio's queue as light ones. Once, before launch."""
     for block_fn in demo.fns.values():
         if block_fn.fn is not None and not block_fn.cancels:
             name = block_fn.api_name or getattr(block_fn.fn, "__qualname__", "handler")
             drawn = block_fn.api_visibility != "public"
-            block_fn.fn = protect(block_fn.fn, edge, str(name), heavy=block_fn.queue, drawn=drawn)
+            block_fn.fn = protect(block_fn.fn, context, str(name), heavy=block_fn.queue, drawn=drawn)
 
 
 def client_of(headers: Mapping[str, str], peer: str | None, proxy_hops: int) -> str:
@@ -69,10 +77,10 @@ def client_of(headers: Mapping[str, str], peer: str | None, proxy_hops: int) -> 
 
 
 def sentence(error: BaseException, request_id: str) -> str:
-    """What the visitor is told. Our own ValueErrors are written for that; of others only the log knows more."""
+    """What the visitor is told. A UserError is written for that; of others only the log knows more."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "The server has not enough memory for this request; a shorter text takes less."
-    if is_ours(error):
+    if isinstance(error, UserError):
         return str(error)[:MESSAGE_CHARS]
     return f"The server failed on this request; its log has it as {request_id}."
 
@@ -94,8 +102,10 @@ def told(error: BaseException, name: str, request_id: str) -> gr.Error:
         error.print_exception = False
         return error
     message = sentence(error, request_id)
-    if is_ours(error):
-        return gr.Error(message, print_exception=False)
+    if isinstance(error, UserError):
+        refusal = gr.Error(message, print_exception=False)
+        refusal.reason = error.reason
+        return refusal
     log("failure", id=request_id, handler=name, trace=trace_of(error))
     failure = Failure(message, print_exception=False)
     failure.id = request_id
@@ -105,24 +115,29 @@ def told(error: BaseException, name: str, request_id: str) -> gr.Error:
 class _Record:
     """One request's line in the log."""
 
-    def __init__(self, edge: Edge, name: str, drawn: bool):
+    def __init__(self, context: HandlerContext, name: str, drawn: bool):
         request = LocalContext.request.get(None)
         peer = getattr(getattr(request, "client", None), "host", None)
         headers = getattr(request, "headers", None) or {}
-        self.client = client_of(headers, peer, edge.proxy_hops)
+        self.client = client_of(headers, peer, context.proxy_hops)
         self.name, self.drawn, self.id = name, drawn, _new_id()
         self.came, self.worked, self.outcome = time.monotonic(), 0.0, "cancelled"
-        self.limits = edge.limits
+        self.pool = context.pool
+        self.limits, self.metrics = context.limits, context.metrics
+        self.visitor = f"{self.client} {getattr(request, 'session_hash', None)}"
 
     def call(self, fn: Callable, *args: Any, **kwargs: Any) -> Any:
         """`fn(...)` in the thread that works on it, with whatever it raises turned into one gr.Error."""
         began = time.monotonic()
         try:
-            with under_limits(self.limits):
+            self._check_deadline()
+            with under_limits(self.limits, self.visitor), interrupted_by(functools.partial(self._interrupt, began)):
                 return fn(*args, **kwargs)
         except BaseException as error:  # a GPU that was not lent, too
             end = told(error, self.name, self.id)
             failed = isinstance(end, Failure)
+            if self.metrics is not None and not failed:
+                self.metrics.note_refusal(getattr(end, "reason", "value"))
             self.outcome, self.id = ("failed", end.id) if failed else ("refused", self.id)
             if self.drawn:
                 end.message = as_text(end.message)
@@ -130,8 +145,20 @@ class _Record:
         finally:
             self.worked += time.monotonic() - began
 
+    def _interrupt(self, began: float) -> None:
+        self._check_deadline(time.monotonic() - began)
+        self.pool.pause()
+
+    def _check_deadline(self, under_way: float = 0.0) -> None:
+        most = self.limits.deadline_seconds
+        if most is not None and self.worked + under_way > most:
+            said = f"The server ended this request, which had its {most:g} s of a worker; ask for less at once."
+            raise UserError(said, reason="deadline")
+
     def write(self) -> None:
         total = time.monotonic() - self.came
+        if self.metrics is not None:
+            self.metrics.note_request(self.name, self.outcome, total, self.worked)
         log(
             "request",
             id=self.id,
@@ -144,7 +171,7 @@ class _Record:
 
 
 def _wraps(fn: Callable) -> Callable[[Callable], Callable]:
-    # Not fn's __dict__: gradio looks there for its own marks, such as a cache that would bypass the gate.
+    # Not fn's __dict__: gradio looks there for its own marks, such as a cache that would bypass the pool.
     return functools.wraps(fn, updated=())
 
 
@@ -175,12 +202,12 @@ def _new_id() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def _queued(fn: Callable, gate: Gate, begin: Callable[[], _Record]) -> Callable:
+def _queued(fn: Callable, pool: WorkerPool, begin: Callable[[], _Record]) -> Callable:
     @_wraps(fn)
     async def handler(*args: Any, **kwargs: Any) -> Any:
         record = begin()
         try:
-            job = gate.submit(record.client, functools.partial(record.call, fn, *args, **kwargs))
+            job = pool.submit(record.client, functools.partial(record.call, fn, *args, **kwargs))
             result = await asyncio.wrap_future(job)
             record.outcome = "done"
             return result
@@ -190,29 +217,46 @@ def _queued(fn: Callable, gate: Gate, begin: Callable[[], _Record]) -> Callable:
     return handler
 
 
-def _stream(fn: Callable, gate: Gate, begin: Callable[[], _Record]) -> Callable:
+def _stream(fn: Callable, pool: WorkerPool, begin: Callable[[], _Record]) -> Callable:
     @_wraps(fn)
     async def handler(*args: Any, **kwargs: Any) -> Any:
-        record = begin()
-        steps = fn(*args, **kwargs)
-        job: Future | None = None
-        try:
-            while True:
-                job = gate.submit(record.client, functools.partial(record.call, next, steps, END))
-                value = await asyncio.wrap_future(job)
-                if value is END:
-                    record.outcome = "done"
-                    return
+        async with contextlib.aclosing(_run_steps(fn(*args, **kwargs), pool, begin())) as steps:
+            async for value in steps:
                 yield value
-        finally:
-            # A step may still run although its reader has left; the worker closes the sweep when that step ends.
-            if job is None or job.done():  # not on this loop: on ZeroGPU closing waits for another process
-                asyncio.get_running_loop().run_in_executor(None, steps.close)
-            else:
-                job.add_done_callback(lambda _: steps.close())
-            record.write()
 
     return handler
+
+
+def _last_step(fn: Callable, steps: Callable, pool: WorkerPool, begin: Callable[[], _Record]) -> Callable:
+    @_wraps(fn)
+    async def handler(*args: Any, **kwargs: Any) -> Any:
+        value = None
+        async with contextlib.aclosing(_run_steps(steps(*args, **kwargs), pool, begin())) as values:
+            async for step in values:
+                value = step
+        return value
+
+    return handler
+
+
+async def _run_steps(steps: Iterator[Any], pool: WorkerPool, record: _Record) -> AsyncIterator[Any]:
+    """The values of `steps`, each made by a worker in its client's turn."""
+    job: Future | None = None
+    try:
+        while True:
+            job = pool.submit(record.client, functools.partial(record.call, next, steps, END))
+            value = await asyncio.wrap_future(job)
+            if value is END:
+                record.outcome = "done"
+                return
+            yield value
+    finally:
+        # A step may still run although its reader has left; the worker closes the sweep when that step ends.
+        if job is None or job.done():  # not on this loop: on ZeroGPU closing waits for another process
+            asyncio.get_running_loop().run_in_executor(None, steps.close)
+        else:
+            job.add_done_callback(lambda _: steps.close())
+        record.write()
 
 
 def _direct(fn: Callable, begin: Callable[[], _Record]) -> Callable:

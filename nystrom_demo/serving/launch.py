@@ -15,18 +15,18 @@ import matplotlib
 import torch
 from starlette.middleware import Middleware
 
-from nystrom_demo.limits.budget import Limits
-from nystrom_demo.limits.parallel import HALVES
+from nystrom_demo.limits.parallel import SIDE_BY_SIDE
 from nystrom_demo.serving.compression import PackedPage
 from nystrom_demo.serving.gpu import is_lent
 from nystrom_demo.serving.guard import Guard
-from nystrom_demo.serving.handlers import Edge, protect_all
+from nystrom_demo.serving.handlers import HandlerContext, protect_all
 from nystrom_demo.serving.health import Readiness
 from nystrom_demo.serving.log import log, start_logging
-from nystrom_demo.serving.memory import request_bytes
+from nystrom_demo.serving.memory import request_limits
+from nystrom_demo.serving.metrics import Metrics
 from nystrom_demo.serving.page_states import use_pages
 from nystrom_demo.serving.settings import Settings
-from nystrom_demo.serving.worker_pool import Gate
+from nystrom_demo.serving.worker_pool import WorkerPool
 
 SPACE_THREADS = 2
 GRACE_SECONDS = 8.0
@@ -50,10 +50,12 @@ def set_threads(settings: Settings) -> int:
     return threads
 
 
-def launch_arguments(demo: gr.Blocks, settings: Settings, readiness: Readiness | None = None) -> dict[str, Any]:
+def launch_arguments(
+    demo: gr.Blocks, settings: Settings, readiness: Readiness | None = None, metrics: Metrics | None = None
+) -> dict[str, Any]:
     """The keyword arguments of `demo.launch` for a public host. Also sets up the queue of `demo`.
 
-    All requests leave gradio's queue at once, since the gate's line is the fair one; the guard bounds their number.
+    All requests leave gradio's queue at once, since the pool's line is the fair one; the guard bounds their number.
     """
     demo.queue(max_size=settings.queue, default_concurrency_limit=None, api_open=False)
     # Gradio would keep its last 10,000 events and tabulate them after each, for a page that the guard does not serve.
@@ -61,7 +63,7 @@ def launch_arguments(demo: gr.Blocks, settings: Settings, readiness: Readiness |
     demo._queue.compute_analytics_summary = lambda records: {"functions": {}}
     demo._queue.pending_messages_per_session.max_size = sys.maxsize  # `forget_unread` bounds it
     packed = Middleware(PackedPage, quality=5)
-    guard = Middleware(Guard, demo=demo, settings=settings, readiness=readiness)
+    guard = Middleware(Guard, demo=demo, settings=settings, readiness=readiness, metrics=metrics)
     return {
         "server_name": settings.host,
         "server_port": settings.port,
@@ -96,8 +98,8 @@ def start(
     warm_up: Callable[[], object] | None = None,
     device: torch.device | None = None,
     **more: Any,
-) -> tuple[Gate, Readiness]:
-    """Launch `demo` behind gate and guard and return while it serves. `more` goes to `demo.launch` (css, theme, head).
+) -> tuple[WorkerPool, Readiness]:
+    """Launch `demo` behind pool and guard and return while it serves. `more` goes to `demo.launch` (css, theme, head).
 
     `ready_check` is one small forward pass, run again and again. `warm_up`, what visitors ask for, is run in its place
     until it succeeds; from then on /ready answers 200.
@@ -107,13 +109,14 @@ def start(
     start_logging()
     device = choose_device(settings) if device is None else device
     if not is_lent():  # ZeroGPU computes in forks of this process, which have none of its threads
-        HALVES.split(torch.get_num_threads())
-    gate = Gate(settings.workers)
-    limits = Limits(settings.text_chars, settings.text_tokens, request_bytes(settings, device))
-    protect_all(demo, Edge(gate, limits, settings.proxy_hops))
+        SIDE_BY_SIDE.split(torch.get_num_threads())
+    pool = WorkerPool(settings.workers)
+    limits = request_limits(settings, device)
+    metrics = Metrics(pool)
+    protect_all(demo, HandlerContext(pool, limits, settings.proxy_hops, metrics))
     first = functools.partial(_warm_up, warm_up or ready_check)
-    readiness = Readiness(functools.partial(_run_twice, ready_check), gate, warm_up=first)
-    demo.launch(**{**more, **launch_arguments(demo, settings, readiness)}, prevent_thread_lock=True)
+    readiness = Readiness(functools.partial(_run_twice, ready_check), pool, warm_up=first)
+    demo.launch(**{**more, **launch_arguments(demo, settings, readiness, metrics)}, prevent_thread_lock=True)
     demo.server.config.timeout_keep_alive = KEEP_ALIVE_SECONDS
     use_pages(demo)
     readiness.start()
@@ -124,7 +127,7 @@ def start(
         request_mb=limits.request_bytes >> 20,
         device=str(device),
     )
-    return gate, readiness
+    return pool, readiness
 
 
 def launch(demo: gr.Blocks, settings: Settings, *, ready_check: Callable[[], object], **more: Any) -> None:
@@ -152,7 +155,7 @@ def _warm_up(check: Callable[[], object]) -> None:
 
 def _run_twice(check: Callable[[], object]) -> None:
     """`check` by both halves, since a visitor's request needs either."""
-    HALVES.both(check, check)
+    SIDE_BY_SIDE.both(check, check)
 
 
 def _exit() -> None:

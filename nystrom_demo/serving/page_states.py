@@ -9,7 +9,7 @@ from gradio import Blocks
 from gradio.queueing import Queue
 from gradio.state_holder import SessionState, StateHolder
 
-from nystrom_demo.limits.validation import Refusal
+from nystrom_demo.errors import UserError
 
 FORGOTTEN = 10_000  # names of pages whose state is gone, so that they can be told
 UNREAD_QUEUES = 5  # an answer is kept until so many whole queues of later requests have come
@@ -69,7 +69,7 @@ def use_pages(demo: Blocks) -> None:
 def check_known(pages: StateHolder, session: str | None) -> None:
     """Refuse the request of a page whose state is gone."""
     if isinstance(pages, Pages) and session in pages.forgotten:
-        raise Refusal(
+        raise UserError(
             f"The server keeps the settings of the last {pages.capacity:,} pages, and this one is no longer among "
             "them; copy your text and reload the page."
         )

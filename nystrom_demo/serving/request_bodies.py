@@ -11,7 +11,8 @@ from typing import Any
 
 import gradio as gr
 
-from nystrom_demo.limits.validation import Refusal, check_choice, check_number, check_switch, check_text, shown
+from nystrom_demo.errors import UserError
+from nystrom_demo.limits.validation import check_choice, check_number, check_switch, check_text, shown
 from nystrom_demo.serving.page_states import check_known
 
 MAX_DEPTH = 32
@@ -23,25 +24,25 @@ def parse_json(body: bytes) -> Any:
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
         json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except Refusal:
+    except UserError:
         raise
     except UnicodeError:
-        raise Refusal("The body must be UTF-8 without lone surrogates.") from None
+        raise UserError("The body must be UTF-8 without lone surrogates.") from None
     except (ValueError, RecursionError):
-        raise Refusal("The body must be JSON, at most 32 levels deep.") from None
+        raise UserError("The body must be JSON, at most 32 levels deep.") from None
     if _depth(value) > MAX_DEPTH:
-        raise Refusal(f"The body must be JSON, at most {MAX_DEPTH} levels deep.")
+        raise UserError(f"The body must be JSON, at most {MAX_DEPTH} levels deep.")
     return value
 
 
 def _no_constant(name: str) -> float:
-    raise Refusal(f"The body must have finite numbers only, got {name}.")
+    raise UserError(f"The body must have finite numbers only, got {name}.")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise Refusal(f"The body must have finite numbers only, got {shown(text)}.")
+        raise UserError(f"The body must have finite numbers only, got {shown(text)}.")
     return value
 
 
@@ -66,19 +67,19 @@ def check_call(demo: gr.Blocks, value: Any, text_chars: int, *, api_name: str | 
         _token(body, "session_hash")
     for name in ("oauth_token", "batched", "event_id"):
         if body.get(name):
-            raise Refusal(f"{name} is not taken here, got {shown(body[name])}.")
+            raise UserError(f"{name} is not taken here, got {shown(body[name])}.")
     if body.get("trigger_id") is not None:
         _whole(body, "trigger_id")
     data = body.get("data")
     if not isinstance(data, list):
-        raise Refusal(f"data must be a list, got {shown(data)}.")
+        raise UserError(f"data must be a list, got {shown(data)}.")
     if api_name is None:
         index = _whole(body, "fn_index")
         fn = demo.fns.get(index)
         if fn is None or fn.fn is None or not (fn.targets or fn.api_visibility == "public"):
-            raise Refusal(f"fn_index must be that of one of the page's handlers, got {index}.")
+            raise UserError(f"fn_index must be that of one of the page's handlers, got {index}.")
         if fn.collects_event_data and not isinstance(body.get("event_data"), dict):
-            raise Refusal(f"event_data must be a JSON object, got {shown(body.get('event_data'))}.")
+            raise UserError(f"event_data must be a JSON object, got {shown(body.get('event_data'))}.")
         if fn.api_visibility != "public":  # an endpoint goes by what it is sent alone
             check_known(demo.state_holder, session)
         inputs = fn.inputs
@@ -86,7 +87,7 @@ def check_call(demo: gr.Blocks, value: Any, text_chars: int, *, api_name: str | 
         fn = next(f for f in demo.fns.values() if f.api_name == api_name)
         inputs = [block for block in fn.inputs if not block.skip_api]
     if len(data) != len(inputs):
-        raise Refusal(f"data must have {len(inputs)} values, got {len(data)}.")
+        raise UserError(f"data must have {len(inputs)} values, got {len(data)}.")
     for block, item in zip(inputs, data, strict=True):
         check_value(_as_shown(demo, session, block), item, text_chars)
 
@@ -125,12 +126,12 @@ def check_value(block: Any, value: Any, text_chars: int) -> None:
 def _check_chosen(name: str, block: Any, value: Any) -> None:
     if getattr(block, "allow_custom_value", False):
         if not isinstance(value, str | int | float | None):
-            raise Refusal(f"{name} must be a text or a number, got {shown(value)}.")
+            raise UserError(f"{name} must be a text or a number, got {shown(value)}.")
         return
     choices = [choice for _, choice in block.choices]
     if isinstance(block, gr.CheckboxGroup) or getattr(block, "multiselect", False):
         if not isinstance(value, list) or len(value) > len(choices):
-            raise Refusal(f"{name} must be a list of at most {len(choices)} choices, got {shown(value)}.")
+            raise UserError(f"{name} must be a list of at most {len(choices)} choices, got {shown(value)}.")
         for item in value:
             check_choice(name, item, choices)
     elif value is not None or block.value is not None:
@@ -147,19 +148,19 @@ def _as_shown(demo: gr.Blocks, session: str | None, block: Any) -> Any:
 
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Refusal(f"The body must be a JSON object, got {shown(value)}.")
+        raise UserError(f"The body must be a JSON object, got {shown(value)}.")
     return value
 
 
 def _token(body: dict[str, Any], name: str) -> str:
     value = body.get(name)
     if not isinstance(value, str) or not TOKEN.match(value):
-        raise Refusal(f"{name} must be 1 to 64 letters, digits, - or _, got {shown(value)}.")
+        raise UserError(f"{name} must be 1 to 64 letters, digits, - or _, got {shown(value)}.")
     return value
 
 
 def _whole(body: dict[str, Any], name: str) -> int:
     value = body.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-        raise Refusal(f"{name} must be a whole number from 0, got {shown(value)}.")
+        raise UserError(f"{name} must be a whole number from 0, got {shown(value)}.")
     return value

@@ -26,6 +26,8 @@ class Settings:
     queue: requests that run or wait; more are refused with 503.
     queue_per_client, queue_per_session: how many of those one address and one open page may have.
     memory_gb: what all workers' requests may take together; 0 for what the machine has free, less a reserve.
+    request_seconds: of a worker, the most that one step of a request may be expected to take; 0 for no limit.
+    deadline_seconds: of a worker in all, after which a request that goes in steps is ended; 0 for no limit.
     text_chars, text_tokens: the longest text, in characters and in word pieces.
     body_kb: the largest request body.
     sessions: pages whose last values are kept; one that is no longer among them is told to reload.
@@ -37,6 +39,8 @@ class Settings:
     hub: whether a visitor may name a checkpoint on the Hub; by default where this machine only is served.
     checkpoint_root: the folder under which a visitor may name a checkpoint; empty for none.
     mcp: whether the named endpoints are also MCP tools (needs `gradio[mcp]`).
+    metrics: whether /metrics tells, to whoever asks, how many requests there were and what they took; by default where
+    this machine only is served.
     space: whether this is a Space; read from SPACE_ID, which Spaces set.
     """
 
@@ -49,6 +53,8 @@ class Settings:
     queue_per_client: int = 64
     queue_per_session: int = 16
     memory_gb: float = 0.0
+    request_seconds: float = 10.0
+    deadline_seconds: float = 300.0
     text_chars: int = TEXT_CHARS
     text_tokens: int = TEXT_TOKENS
     body_kb: int = 512
@@ -61,6 +67,7 @@ class Settings:
     hub: bool = True
     checkpoint_root: str = ""
     mcp: bool = False
+    metrics: bool = True
     space: bool = False
 
     @classmethod
@@ -78,7 +85,10 @@ class Settings:
                 values[field.name] = _PARSERS[field.name](PREFIX + field.name.upper(), text)
         settings = cls(**values, space=space)
         hub = values.get("hub", settings.loopback_only)
-        return replace(settings, hub=hub, queue_per_client=min(settings.queue_per_client, settings.queue))
+        metrics = values.get("metrics", settings.loopback_only)
+        return replace(
+            settings, hub=hub, metrics=metrics, queue_per_client=min(settings.queue_per_client, settings.queue)
+        )
 
     @property
     def loopback_only(self) -> bool:
@@ -153,6 +163,8 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "queue_per_client": _number(int, 1, 10_000),
     "queue_per_session": _number(int, 1, 10_000),
     "memory_gb": _number(float, 0, 65_536),
+    "request_seconds": _number(float, 0, 86_400),
+    "deadline_seconds": _number(float, 0, 86_400),
     "text_chars": _number(int, 1, 10_000_000),
     "text_tokens": _number(int, 1, 10_000_000),
     "body_kb": _number(int, 1, 1_048_576),
@@ -165,4 +177,5 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "hub": _switch,
     "checkpoint_root": _folder,
     "mcp": _switch,
+    "metrics": _switch,
 }

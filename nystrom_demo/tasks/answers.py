@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.errors import UserError
 from nystrom_demo.tasks.reading import check_task, read
 from nystrom_demo.tasks.windows import Window, character_span, encode, make_limits, make_windows
 
@@ -98,9 +99,9 @@ class AnswerReader:
     ):
         check_task(checkpoint, self.task, "answer")
         if not isinstance(top_k, int) or not 1 <= top_k <= 100:
-            raise ValueError(f"top_k must be an integer from 1 to 100, got {top_k!r}.")
+            raise UserError(f"top_k must be an integer from 1 to 100, got {top_k!r}.")
         if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold must be a probability from 0 to 1, got {threshold!r}.")
+            raise UserError(f"threshold must be a probability from 0 to 1, got {threshold!r}.")
         self.context, self.top_k, self.threshold = context, top_k, threshold
         backend = checkpoint.tokenizer.whole_text
         asked = encode(backend, question, "question")

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.errors import UserError
 from nystrom_demo.tasks.reading import check_task, read
 from nystrom_demo.tasks.windows import Window, encode, make_limits, make_windows
 
@@ -87,7 +88,7 @@ class ChoiceReader:
         if self.num_tokens <= limits.max_tokens:
             passage_tokens = 0  # all of it fits, so nothing is cut into windows
         elif passage_tokens == 0:
-            raise ValueError(
+            raise UserError(
                 f"question and choices may take {limits.max_tokens} tokens together, got {self.num_tokens}."
             )
         # Options of unlike length get the same windows: each leaves the room that the longest one needs.
@@ -126,5 +127,5 @@ class ChoiceReader:
 def _check_choices(choices: Sequence[str]) -> Sequence[str]:
     if isinstance(choices, str) or len(choices) not in CHOICES:
         count = 1 if isinstance(choices, str) else len(choices)
-        raise ValueError(f"choices must be {CHOICES[0]} to {CHOICES[-1]} texts, got {count}.")
+        raise UserError(f"choices must be {CHOICES[0]} to {CHOICES[-1]} texts, got {count}.")
     return choices

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.errors import UserError
 from nystrom_demo.tasks.reading import check_task, read
 from nystrom_demo.tasks.windows import Window, encode, make_limits, make_windows
 
@@ -54,7 +55,7 @@ class LabelReader:
         check_task(checkpoint, self.task, "classify")
         config = checkpoint.model.config
         if config.num_labels < 2:
-            raise ValueError("classify needs a checkpoint with at least two labels, got one whose output is a number.")
+            raise UserError("classify needs a checkpoint with at least two labels, got one whose output is a number.")
         self.labels = label_names(config)
         self.many = config.problem_type == "multi_label_classification"
         backend = checkpoint.tokenizer.whole_text

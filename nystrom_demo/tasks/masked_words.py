@@ -8,8 +8,11 @@ from transformers import PreTrainedModel
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.errors import UserError
 from nystrom_demo.tasks.reading import check_task, read
 from nystrom_demo.tasks.windows import Window, character_span, encode, make_limits, make_windows
+
+CHUNK = 128  # masks that the head scores at once
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,13 @@ class MaskReader:
         self.num_words = len(self.tokenizer)  # a model's vocabulary may be padded past it
         self.top_k = _check_top_k(top_k, self.num_words)
         self.mask_id = self.tokenizer.mask_token_id
+        self._words: dict[int, str] = {}  # tokens as text, since many masks have many candidates in common
         limits = make_limits(checkpoint, max_tokens, overlap)
         backend = self.tokenizer.whole_text
         self.body = encode(backend, text, "text")
         self.positions = [place for place, token in enumerate(self.body.ids) if token == self.mask_id]
         if not self.positions:
-            raise ValueError(f"text holds no mask: write {self.tokenizer.mask_token} where a word is to be guessed.")
+            raise UserError(f"text holds no mask: write {self.tokenizer.mask_token} where a word is to be guessed.")
         framed = backend.post_process(self.body)
         windows = make_windows(framed, len(self.body), limits, "text")
         self.num_windows = len(windows)
@@ -110,10 +114,12 @@ class MaskReader:
     def forward(self, model: PreTrainedModel, inputs: dict, windows: Sequence[Window]) -> list[torch.Tensor]:
         """For each window, log-probabilities (its own masks, vocab_size)."""
         places = [_own_masks(window, self.mask_id) for window in windows]
-        return [scores.float().log_softmax(-1).cpu() for scores in _scores_at(model, inputs, places)]
+        return list(_log_probabilities(model, inputs, places).split([len(place) for place in places]))
 
     def result(self, outputs: Sequence[torch.Tensor]) -> MaskedWords:
-        scores, tokens = torch.cat(list(outputs))[:, : self.num_words].exp().topk(self.top_k)  # (masks, top_k)
+        best = [scores[:, : self.num_words].topk(self.top_k) for scores in outputs]
+        scores = torch.cat([values for values, _ in best]).exp()  # (masks, top_k)
+        tokens = torch.cat([indices for _, indices in best])
         masks = []
         for position, row_scores, row_tokens in zip(self.positions, scores.tolist(), tokens.tolist(), strict=True):
             pairs = zip(row_tokens, row_scores, strict=True)
@@ -129,36 +135,43 @@ class MaskReader:
     def probability(self, outputs: Sequence[torch.Tensor], answer: MaskedWords) -> float:
         """The mean over masks of the probability of the answer's first candidate."""
         best = torch.tensor([mask.candidates[0].token_id for mask in answer.masks])
-        return torch.cat(list(outputs)).exp().gather(1, best[:, None]).mean().item()
+        parts = best.split([len(scores) for scores in outputs])
+        found = [scores.gather(1, part[:, None]) for scores, part in zip(outputs, parts, strict=True)]
+        return torch.cat(found).exp().mean().item()
 
     def in_words(self, answer: MaskedWords) -> str:
         return ", ".join(mask.candidates[0].token for mask in answer.masks)
 
     def _word(self, token: int) -> str:
         """A token as text; a piece that goes on a word keeps its sign, as in ##ing."""
-        piece = self.tokenizer.convert_ids_to_tokens(token)
-        return piece if piece.startswith("##") else self.tokenizer.decode([token]).strip() or piece
+        if token not in self._words:
+            piece = self.tokenizer.convert_ids_to_tokens(token) or f"[{token}]"  # an id that the vocabulary skips
+            self._words[token] = piece if piece.startswith("##") else self.tokenizer.decode([token]).strip() or piece
+        return self._words[token]
 
 
 def _own_masks(window: Window, mask_id: int) -> list[int]:
     return [place for place in window.own if window.ids[place] == mask_id]
 
 
-def _scores_at(model: PreTrainedModel, inputs: dict, places: Sequence[list[int]]) -> list[torch.Tensor]:
-    """(places, vocab_size) for each row of the inputs.
+def _log_probabilities(model: PreTrainedModel, inputs: dict, places: Sequence[list[int]]) -> torch.Tensor:
+    """(all places, vocab_size) on the CPU, those of one row of the inputs after those of another.
 
     A row of scores has the vocabulary's size, so where the head stands apart from the encoder, as `cls`, it is given
-    the masked places alone.
+    the masked places alone, a few at a time.
     """
-    if not hasattr(model, "cls"):
-        logits = model(**inputs).logits
-        return [row[place] for row, place in zip(logits, places, strict=True)]
-    hidden_states = model.base_model(**inputs).last_hidden_state  # (batch, seq, hidden_size)
-    picked = torch.cat([row[place] for row, place in zip(hidden_states, places, strict=True)])
-    return list(model.cls(picked).split([len(place) for place in places]))
+    if hasattr(model, "cls"):
+        head, states = model.cls, model.base_model(**inputs).last_hidden_state  # (batch, seq, hidden_size)
+    else:
+        head, states = torch.nn.Identity(), model(**inputs).logits
+    picked = torch.cat([row[place] for row, place in zip(states, places, strict=True)])
+    scores = torch.empty(len(picked), model.config.vocab_size)
+    for chunk, rows in zip(scores.split(CHUNK), picked.split(CHUNK), strict=True):
+        chunk.copy_(head(rows).float().log_softmax(-1))
+    return scores
 
 
 def _check_top_k(top_k: int, vocab_size: int) -> int:
     if not isinstance(top_k, int) or not 1 <= top_k <= vocab_size:
-        raise ValueError(f"top_k must be an integer from 1 to {vocab_size} (the vocabulary), got {top_k!r}.")
+        raise UserError(f"top_k must be an integer from 1 to {vocab_size} (the vocabulary), got {top_k!r}.")
     return top_k

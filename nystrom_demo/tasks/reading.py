@@ -9,9 +9,11 @@ from transformers import PreTrainedModel
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.errors import UserError
+from nystrom_demo.pauses import pause
 from nystrom_demo.tasks.windows import Window
 
-BATCH_TOKENS = 8192  # tokens of one forward pass, padding included
+BATCH_TOKENS = 4096  # tokens of one forward pass, padding included
 
 Result = TypeVar("Result")
 Output = TypeVar("Output")
@@ -53,7 +55,7 @@ class SweepPoint:
 
 def check_task(checkpoint: Checkpoint, task: str, function: str) -> None:
     if checkpoint.task != task:
-        raise ValueError(f"{function} needs a checkpoint for {task}, got one for {checkpoint.task}.")
+        raise UserError(f"{function} needs a checkpoint for {task}, got one for {checkpoint.task}.")
 
 
 def read(checkpoint: Checkpoint, readers: Sequence[Reader], settings: AttentionSettings) -> list:
@@ -94,6 +96,7 @@ def _outputs(checkpoint: Checkpoint, readers: Sequence[Reader], settings: Attent
         inputs = _inputs(checkpoint, windows) | {"attention_settings": settings}
         forward = jobs[batch[0]][0].forward
         outputs |= zip(batch, forward(checkpoint.model, inputs, windows), strict=True)
+        pause()
     results = iter(outputs[job] for job in range(len(jobs)))
     return [[next(results) for _ in reader.windows] for reader in readers]
 

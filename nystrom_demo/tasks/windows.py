@@ -12,6 +12,7 @@ from itertools import pairwise
 from tokenizers import Encoding, Tokenizer
 
 from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,10 @@ def make_limits(checkpoint: Checkpoint, max_tokens: int | None, overlap: int | N
     longest = checkpoint.max_tokens
     max_tokens = longest if max_tokens is None else max_tokens
     if not isinstance(max_tokens, int) or not 8 <= max_tokens <= longest:
-        raise ValueError(f"max_tokens must be an integer from 8 to {longest} (the position table), got {max_tokens!r}.")
+        raise UserError(f"max_tokens must be an integer from 8 to {longest} (the position table), got {max_tokens!r}.")
     overlap = max_tokens // 4 if overlap is None else overlap
     if not isinstance(overlap, int) or not 0 <= overlap <= max_tokens // 2:
-        raise ValueError(
+        raise UserError(
             f"overlap must be an integer from 0 to {max_tokens // 2} (half of max_tokens), got {overlap!r}."
         )
     return Limits(max_tokens, overlap)
@@ -71,14 +72,14 @@ def make_limits(checkpoint: Checkpoint, max_tokens: int | None, overlap: int | N
 def encode(tokenizer: Tokenizer, text: str, field: str, *, may_be_empty: bool = False) -> Encoding:
     """All tokens of `text`, without special ones. ValueError, naming `field`, where there is nothing to read."""
     if not isinstance(text, str):
-        raise ValueError(f"{field} must be text, got {type(text).__name__}.")
+        raise UserError(f"{field} must be text, got {type(text).__name__}.")
     surrogate = next((i for i, character in enumerate(text) if 0xD800 <= ord(character) <= 0xDFFF), None)
     if surrogate is not None:
-        raise ValueError(f"{field} holds half of a surrogate pair at character {surrogate}, which is no character.")
+        raise UserError(f"{field} holds half of a surrogate pair at character {surrogate}, which is no character.")
     encoding = tokenizer.encode(text, add_special_tokens=False)
     if not may_be_empty and (len(encoding) == 0 or not text.strip()):
         what = "is empty" if not text.strip() else f"holds {len(text)} characters but none that the tokenizer reads"
-        raise ValueError(f"{field} {what}.")
+        raise UserError(f"{field} {what}.")
     return encoding
 
 
@@ -95,7 +96,7 @@ def make_windows(
     fixed = len(framed) - length + spare
     room = limits.max_tokens - fixed
     if room < length and room < max(limits.max_tokens // 4, 2 * limits.overlap):
-        raise ValueError(
+        raise UserError(
             f"{field} must leave room for the text beside it in an input of {limits.max_tokens} tokens, but takes "
             f"{fixed} with special tokens."
         )

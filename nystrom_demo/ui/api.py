@@ -3,6 +3,7 @@
 Docstrings are what API pages and MCP clients show, with an Args section that gradio reads.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -14,9 +15,11 @@ from nystrom_demo.analysis import compare_attention as compare
 from nystrom_demo.benchmark import time_attention as measure
 from nystrom_demo.checkpoints import BUNDLED, Checkpoint, Library
 from nystrom_demo.config import EXACT, AttentionSettings
-from nystrom_demo.limits.admission import admit_answer, admit_maps, admit_reading, admit_spectrum, timed_call_bytes
+from nystrom_demo.errors import UserError
+from nystrom_demo.limits.admission import admit_answer, admit_comparison, admit_timing, timed_call_bytes
 from nystrom_demo.limits.budget import current_limits
-from nystrom_demo.limits.validation import Refusal, check_integer, check_list, check_text, shown
+from nystrom_demo.limits.steps import in_steps
+from nystrom_demo.limits.validation import check_integer, check_list, check_text, shown
 from nystrom_demo.tasks.reading import BATCH_TOKENS, read
 from nystrom_demo.ui.sidebar import MAX_SOURCE_CHARS
 
@@ -160,16 +163,15 @@ class Endpoints:
         layer = check_integer("layer", layer, 0, config.num_hidden_layers - 1)
         head = check_integer("head", head, 0, config.num_attention_heads - 1)
         check_integer("tokens of the text", len(ids), 1, loaded.max_tokens)
-        admit_reading(config, len(ids))
-        admit_maps(len(ids), min(settings.num_landmarks, len(ids)))
-        admit_spectrum(len(ids))
+        admit_comparison(config, len(ids), settings.num_landmarks)
         input_ids = torch.tensor([ids], device=loaded.device)
         (layer_inputs,) = collect_layers(loaded.model, input_ids, layers=[layer])
         return compare(layer_inputs, head, settings)
 
+    @in_steps
     def time_attention(
         self, lengths: list[int], num_landmarks: int = 64, heads: int = 12, head_dim: int = 64
-    ) -> list[dict[str, Any]]:
+    ) -> Iterator[list[dict[str, Any]]]:
         """Time and peak memory of exact and landmark attention at each length, on the server's device.
 
         Args:
@@ -182,18 +184,26 @@ class Endpoints:
             A list of {method, n, seconds, peak_bytes, extrapolated, note}. seconds is the median of the repeats; where
             a point would have taken too long it is read from the method's fitted law, and extrapolated is true.
         """
-        points = measure(
-            check_list("lengths", lengths, 1, MAX_LENGTHS, lambda name, n: check_integer(name, n, 1, LONGEST)),
-            num_landmarks=check_integer("num_landmarks", num_landmarks, 1, 1_024),
+        lengths = check_list("lengths", lengths, 1, MAX_LENGTHS, lambda name, n: check_integer(name, n, 1, LONGEST))
+        num_landmarks = check_integer("num_landmarks", num_landmarks, 1, 1_024)
+        heads, head_dim = check_integer("heads", heads, 1, 32), check_integer("head_dim", head_dim, 8, 256)
+        admit_timing(lengths, heads, head_dim)
+        measured = measure(
+            lengths,
+            num_landmarks=num_landmarks,
             methods=METHODS,
-            heads=check_integer("heads", heads, 1, 32),
-            head_dim=check_integer("head_dim", head_dim, 8, 256),
+            heads=heads,
+            head_dim=head_dim,
             device=self.checkpoints["masked-lm"].device,
             repeats=3,
             budget_seconds=SECONDS_A_POINT,
             budget_bytes=timed_call_bytes(),
         )
-        return [
+        points = []
+        for point in measured:
+            points.append(point)
+            yield []
+        yield [
             {
                 "method": point.method,
                 "n": point.n,
@@ -209,7 +219,7 @@ class Endpoints:
         """A head's result. One that is new is refused, since its answers are chance and a program reads no notice."""
         loaded, settings = self._load(checkpoint, task), _settings(num_landmarks)
         if loaded.new_head:
-            raise Refusal(f"checkpoint must have a trained head for {task}, got {shown(checkpoint)}.")
+            raise UserError(f"checkpoint must have a trained head for {task}, got {shown(checkpoint)}.")
         reader = tasks.prepare(loaded, *inputs, **options)
         admit_answer(loaded.model.config, reader, settings, BATCH_TOKENS)
         return read(loaded, [reader], settings)[0]

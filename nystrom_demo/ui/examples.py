@@ -1,5 +1,6 @@
 """Texts to begin with, from example_texts/: examples.toml names them, <name>.txt holds each text."""
 
+import functools
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,3 +48,17 @@ def example_for(task: str, examples: dict[str, Example]) -> Example:
 def example_of(text: str, examples: dict[str, Example]) -> Example | None:
     """The example whose unedited text this is, or None."""
     return next((example for example in examples.values() if example.text == text.strip()), None)
+
+
+def are_examples(*asked: str | tuple[str, ...] | list[str]) -> bool:
+    """Whether all texts, and all of each list of texts, are the examples' own: they tell nothing of who asks."""
+    texts = [text for each in asked for text in ([each] if isinstance(each, str) else each)]
+    return all(text.strip() in _own_texts() for text in texts)
+
+
+@functools.cache
+def _own_texts() -> frozenset[str]:
+    examples = load_examples().values()
+    return frozenset(
+        text.strip() for one in examples for text in (one.text, one.question, one.choices_question, *one.choices)
+    )

@@ -16,9 +16,10 @@ from urllib.parse import quote, urlencode
 import gradio as gr
 
 from nystrom_demo.checkpoints import BUNDLED, TASKS, Library
+from nystrom_demo.errors import UserError
 from nystrom_demo.lessons import load_lessons
 from nystrom_demo.limits.budget import current_limits
-from nystrom_demo.limits.validation import Refusal, check_choice, check_integer, check_text
+from nystrom_demo.limits.validation import check_choice, check_integer, check_text
 from nystrom_demo.ui.events import AT_ONCE, LAST
 from nystrom_demo.ui.examples import Example, example_of, load_examples
 from nystrom_demo.ui.refresh import fingerprint, slide
@@ -163,7 +164,7 @@ def parse(query: Mapping[str, str], examples: Mapping[str, Example], library: Li
         if name in query:
             try:
                 found[field] = read(query[name])
-            except Refusal as refusal:
+            except UserError as refusal:
                 # Without what came: the note is markup, and what came is whatever someone put into a link.
                 refusals.append(f"The link's {str(refusal).partition(', got ')[0].rstrip('.')}.")
     return ViewState(**found), refusals
@@ -235,7 +236,7 @@ def _read_integer(name: str, text: str, low: int, high: int) -> int:
 
 def _read_cell(text: str) -> tuple[int, int]:
     if not re.fullmatch(r"\d{1,6},\d{1,6}", text):
-        raise Refusal("cell must be two whole numbers with a comma between, such as 3,9.")
+        raise UserError("cell must be two whole numbers with a comma between, such as 3,9.")
     row, column = text.split(",")
     return int(row), int(column)
 
@@ -243,12 +244,12 @@ def _read_cell(text: str) -> tuple[int, int]:
 def _read_text(text: str) -> str:
     text = check_text("text", text, min(LINK_TEXT, current_limits().text_chars))
     if len(quote(text)) > LINK_TEXT:
-        raise Refusal(f"text must take at most {LINK_TEXT:,} characters, got {len(quote(text)):,}.")
+        raise UserError(f"text must take at most {LINK_TEXT:,} characters, got {len(quote(text)):,}.")
     return text
 
 
 def _read_source(library: Library, text: str) -> str:
     check_text("checkpoint", text, MAX_SOURCE_CHARS)
     if not library.offers(text):
-        raise Refusal("checkpoint is not among those that this server offers.")
+        raise UserError("checkpoint is not among those that this server offers.")
     return text

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterator, Sequence
 
+from nystrom_demo.errors import UserError
 from nystrom_demo.lessons.case import Case
 from nystrom_demo.lessons.scene import Block, Chart, Curve, Reading, Scene
 from nystrom_demo.tasks.entities import TagReader
@@ -63,7 +64,7 @@ def word_to_hide(text: str) -> re.Match:
     """The longest word of the text's middle third. ValueError where there is none."""
     words = list(re.finditer(r"\w+", text)) or list(re.finditer(r"\S+", text))
     if not words:
-        raise ValueError("text holds no word that could be hidden.")
+        raise UserError("text holds no word that could be hidden.")
     middle = words[len(words) // 3 : max(2 * len(words) // 3, len(words) // 3 + 1)]
     return max(middle, key=lambda match: len(match.group()))
 

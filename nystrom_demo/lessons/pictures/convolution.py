@@ -3,6 +3,7 @@
 import torch
 
 from nystrom_demo.attention import depthwise_convolution
+from nystrom_demo.errors import UserError
 from nystrom_demo.lessons.case import Case
 from nystrom_demo.lessons.scene import CHANNELS, TOKENS, Bars, Block, Matrix, Reading, Scene, Sign, scale_end
 
@@ -42,7 +43,7 @@ def _weight(case: Case) -> torch.Tensor:
     layer = case.checkpoint.model.base_model.encoder.layer[case.controls.layer]
     filters = layer.attention.self.conv
     if filters is None:
-        raise ValueError("This checkpoint has no convolution: its conv_kernel_size is None.")
+        raise UserError("This checkpoint has no convolution: its conv_kernel_size is None.")
     return filters.weight.detach().float()
 
 

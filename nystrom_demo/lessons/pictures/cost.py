@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nystrom_demo.benchmark import HeadCounts, Measurement, time_attention
+from nystrom_demo.errors import UserError
 from nystrom_demo.lessons.case import Case
 from nystrom_demo.lessons.scene import Chart, Curve, Reading, Scene, count
 
@@ -92,7 +93,7 @@ def _milliseconds(points: Sequence[Measurement], method: str, n: int) -> float:
     for point in points:
         if point.method == method and point.n == n and point.measured:
             return 1e3 * point.best
-    raise ValueError(
+    raise UserError(
         f"One run at {n:,} tokens takes more time or memory than this machine has for it just now; try again later."
     )
 

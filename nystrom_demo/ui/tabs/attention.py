@@ -12,11 +12,13 @@ import torch
 from nystrom_demo.analysis import LayerInputs, collect_layers, head_errors
 from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.checkpoints import Checkpoint, Library
-from nystrom_demo.limits.admission import admit_maps, admit_reading
+from nystrom_demo.errors import UserError
+from nystrom_demo.limits.admission import admit_heads, admit_maps, admit_reading
+from nystrom_demo.limits.budget import current_visitor
 from nystrom_demo.limits.cache import ANSWERS, about
-from nystrom_demo.limits.validation import is_ours, sentence_of
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.ui.events import EACH, LAST
+from nystrom_demo.ui.examples import are_examples
 from nystrom_demo.ui.export import code_section
 from nystrom_demo.ui.sidebar import Bench, BenchValues, Refresh, head_within, takes_bench
 from nystrom_demo.ui.viewer import (
@@ -64,7 +66,8 @@ class TextReader:
         checkpoint = values.checkpoint(self.checkpoints)
         # Heads of one box share their encoder and most of them their tokenizer. References, since an id may come again
         # once what had it is forgotten.
-        key = (weakref.ref(checkpoint.model.base_model), weakref.ref(checkpoint.tokenizer), values.text)
+        asker = None if are_examples(values.text) else current_visitor()  # how long it takes must not tell of others
+        key = (weakref.ref(checkpoint.model.base_model), weakref.ref(checkpoint.tokenizer), values.text, asker)
         with self._lock:
             if key in self._read:
                 self._read.move_to_end(key)
@@ -82,7 +85,7 @@ def read_text(checkpoint: Checkpoint, text: str) -> ReadText:
     encoding = checkpoint.tokenizer(text, return_offsets_mapping=True, verbose=False)
     n = len(encoding["input_ids"])
     if n > checkpoint.max_tokens:
-        raise ValueError(
+        raise UserError(
             f"The maps show a text whole: this one has {n:,} tokens, and the position table of this model ends at "
             f"{checkpoint.max_tokens:,}."
         )
@@ -116,10 +119,11 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
 def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
     """(layer, head, viewer, code, mosaic): the chosen head at once, the mosaic still to be computed."""
     try:
-        asked = about(values.checkpoint(reader.checkpoints).model, "maps", values, layer, head)
-        return ANSWERS.recall(asked, lambda: _compute_tab(reader, values, layer, head))
-    except ValueError as error:
-        return gr.skip(), gr.skip(), {"message": sentence_of(error)}, "", None
+        shared = are_examples(values.text)
+        asked = about(values.checkpoint(reader.checkpoints).model, "maps", values, layer, head, shared=shared)
+        return ANSWERS.get_or_compute(asked, lambda: _compute_tab(reader, values, layer, head))
+    except UserError as error:
+        return gr.skip(), gr.skip(), {"message": str(error)}, "", None
 
 
 def _compute_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
@@ -140,17 +144,17 @@ def show_head(reader: TextReader, values: BenchValues, layer: int, head: int) ->
 def show_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any] | None:
     """The mosaic's value: the errors of all layers and heads."""
     try:
-        asked = about(values.checkpoint(reader.checkpoints).model, "mosaic", values, layer, head)
-        return ANSWERS.recall(asked, lambda: _compute_mosaic(reader, values, layer, head))
-    except ValueError as error:
-        if not is_ours(error):
-            raise
+        shared = are_examples(values.text)
+        asked = about(values.checkpoint(reader.checkpoints).model, "mosaic", values, layer, head, shared=shared)
+        return ANSWERS.get_or_compute(asked, lambda: _compute_mosaic(reader, values, layer, head))
+    except UserError:
         return None  # the viewer says why
 
 
 def _compute_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any]:
     text, settings = reader.read(values), values.settings()
     chosen = head_within(text.shape, layer, head)
-    errors = head_errors(text.layers, settings, spectral=False)
     m = landmarks_of(settings, text.num_tokens)
+    admit_heads(values.checkpoint(reader.checkpoints).model.config, text.num_tokens, m)
+    errors = head_errors(text.layers, settings, spectral=False)
     return mosaic_payload(errors, text.shape, chosen, text.num_tokens, m)

@@ -24,15 +24,17 @@ from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.analysis.spectra import PINV_STEPS
 from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.config import AttentionSettings
+from nystrom_demo.errors import UserError
 from nystrom_demo.figures import curves
 from nystrom_demo.figures.words import percent
-from nystrom_demo.limits.admission import admit_spectrum
+from nystrom_demo.limits.admission import admit_heads, admit_ladder
 from nystrom_demo.limits.cache import ANSWERS, about
-from nystrom_demo.limits.validation import check_choice, is_ours, sentence_of
+from nystrom_demo.limits.validation import check_choice
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.snippets import errors as snippets
 from nystrom_demo.ui.events import EACH, LAST
+from nystrom_demo.ui.examples import are_examples
 from nystrom_demo.ui.export import SKIPPED, Slot, code_section, emptied, figure_slot, filled
 from nystrom_demo.ui.sidebar import Bench, BenchValues, Refresh, head_within, takes_bench
 from nystrom_demo.ui.tabs import long_texts
@@ -114,16 +116,18 @@ def _build_slots() -> list[Slot]:
 def show(reader: TextReader, values: BenchValues, layer: int, head: int, measure: str) -> tuple[Any, ...]:
     """(layer, head, mosaic, lead): the mosaic still to be computed, or why there is none."""
     try:
-        asked = about(values.checkpoint(reader.checkpoints).model, "heads", values, layer, head)
-        return ANSWERS.recall(asked, lambda: _place_heads(reader, values, layer, head))
-    except ValueError as error:  # a text too long to be shown whole; its sentence says so
-        return gr.skip(), gr.skip(), None, message(sentence_of(error))
+        shared = are_examples(values.text)
+        asked = about(values.checkpoint(reader.checkpoints).model, "heads", values, layer, head, shared=shared)
+        return ANSWERS.get_or_compute(asked, lambda: _place_heads(reader, values, layer, head))
+    except UserError as error:  # a text too long to be shown whole; its sentence says so
+        return gr.skip(), gr.skip(), None, message(str(error))
 
 
 def _place_heads(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
     text = reader.read(values)
     layer, head = head_within(text.shape, layer, head)
     m = landmarks_of(values.settings(), text.num_tokens)
+    admit_heads(values.checkpoint(reader.checkpoints).model.config, text.num_tokens, m)
     return layer, head, mosaic_payload(None, text.shape, (layer, head), text.num_tokens, m), ""
 
 
@@ -132,14 +136,12 @@ def measure_head(
 ) -> Iterator[tuple[Any, ...]]:
     """The mosaic, then the chosen head's figures, the quick ones first, then the errors of all heads m by m."""
     measure, checkpoint = check_measure(measure), values.checkpoint(checkpoints)
-    asked = about(checkpoint.model, "errors", values, layer, head, measure)
+    shared = are_examples(values.text)
+    asked = about(checkpoint.model, "errors", values, layer, head, measure, shared=shared)
     pieces = ANSWERS.replay(asked, lambda: _read_and_draw(reader, checkpoint, values, layer, head, measure))
     try:
         next(pieces)
-    except ValueError as error:
-        if not is_ours(error):
-            raise
-        # `show` has said why.
+    except UserError:  # `show` has said why
         gone = emptied()
         yield Shown(None, "", gr.skip(), Known(), gone, gone, gone, gone, gone).flat()
         return
@@ -188,7 +190,7 @@ def draw_head(text: ReadText, view: HeadView, measure: str) -> Iterator[dict[str
         )
         yield {"known": Known(), "against": why, "spectrum": why, "all_heads": emptied(_too_many_tokens())}
         return
-    admit_spectrum(n)
+    admit_ladder(view.checkpoint.model.config, n, ladder(text, m))
     spectrum = curves.singular_values(singular_values(text.layers[view.layer], view.head), num_landmarks=m)
     yield {"spectrum": filled(spectrum, snippets.for_spectrum(view, m))}
     errors = error_against_landmarks(text.layers[view.layer], view.head, ladder(text, m), view.settings)

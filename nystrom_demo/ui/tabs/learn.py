@@ -7,11 +7,12 @@ import gradio as gr
 
 from nystrom_demo import snippets
 from nystrom_demo.checkpoints import Library
+from nystrom_demo.errors import UserError
 from nystrom_demo.lessons import PICTURES, Case, Controls, Lesson, load_lessons, load_references
 from nystrom_demo.lessons.pictures.answers import readers
 from nystrom_demo.limits.admission import admit, admit_answer, timed_call_bytes
 from nystrom_demo.limits.estimates import layers_bytes, maps_bytes
-from nystrom_demo.limits.validation import check_integer, check_number, check_switch, sentence_of
+from nystrom_demo.limits.validation import check_integer, check_number, check_switch
 from nystrom_demo.tasks.reading import BATCH_TOKENS
 from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
 from nystrom_demo.ui.export import code_section, show_when_unfolded
@@ -139,8 +140,8 @@ def show_step(checkpoints: Library, values: BenchValues, index: int, *controls: 
         )
         admit_step(lesson, case)
         scene = PICTURES[lesson.name](case)
-    except ValueError as error:
-        return text_payload(index, None), picture_payload(index, None, sentence_of(error)), "", *visible
+    except UserError as error:
+        return text_payload(index, None), picture_payload(index, None, str(error)), "", *visible
     return text_payload(index, scene), picture_payload(index, scene), snippets.for_lesson(lesson, case), *visible
 
 
@@ -165,7 +166,7 @@ def make_case(checkpoints: Library, values: BenchValues, *controls: Any) -> Case
 
 
 def admit_step(lesson: Lesson, case: Case) -> None:
-    """Refusal where this server's memory does not hold the step's picture: its text's layer, the maps of all heads."""
+    """UserError where the step's picture, its text's layer and the maps of all heads, is beyond a request's memory."""
     config = case.checkpoint.model.config
     longest = 2 * case.n if lesson.name == "padding" else case.n  # the text, padded to twice its length
     needed = layers_bytes(config, longest) + config.num_attention_heads * maps_bytes(longest, case.m)

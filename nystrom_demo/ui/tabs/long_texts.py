@@ -11,6 +11,7 @@ from nystrom_demo.analysis import LayerInputs
 from nystrom_demo.analysis.lengths import LengthPoint, error_against_length, random_inputs, repeated_inputs
 from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.config import AttentionSettings
+from nystrom_demo.errors import UserError
 from nystrom_demo.figures.lengths import error_against_length as draw
 from nystrom_demo.figures.words import duration, percent
 from nystrom_demo.limits.admission import admit_lengths
@@ -87,7 +88,7 @@ def measure(checkpoints: Library, values: BenchValues, layer: int, head: int, so
     """(figure, note, code, table, start, stop) after each point."""
     busy = gr.update(interactive=False), gr.update(visible=True)
     asked = long_text(values.checkpoint(checkpoints), values, layer, head, source)
-    admit_lengths(asked.view.checkpoint.model.config, max(LENGTHS), asked.most_landmarks)
+    admit_lengths(asked.view.checkpoint.model.config, max(LENGTHS), asked.most_landmarks, asked.window)
     yield *emptied("Reading …"), "", *busy
     points: list[LengthPoint] = []
     for point in sweep(asked):
@@ -127,7 +128,7 @@ def head_inputs(asked: LongText) -> tuple[LayerInputs, int]:
         return random_inputs(longest, config.hidden_size // config.num_attention_heads), 0
     ids = view.checkpoint.tokenizer(view.text, add_special_tokens=False, verbose=False)["input_ids"]
     if not ids:
-        raise ValueError("text is empty: type one on the bench, or measure random q, k, v.")
+        raise UserError("text is empty: type one on the bench, or measure random q, k, v.")
     input_ids = torch.tensor([ids], device=view.checkpoint.device)
     return repeated_inputs(view.checkpoint.model, input_ids, view.layer, longest, window=asked.window), view.head
 

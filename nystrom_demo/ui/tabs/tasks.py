@@ -15,18 +15,18 @@ import torch
 
 from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.errors import UserError
 from nystrom_demo.figures.answers import answer_curve
 from nystrom_demo.figures.words import counted
 from nystrom_demo.limits.admission import admit_answer
 from nystrom_demo.limits.cache import ANSWERS, about
-from nystrom_demo.limits.parallel import HALVES
-from nystrom_demo.limits.validation import is_ours, sentence_of
+from nystrom_demo.limits.parallel import SIDE_BY_SIDE
 from nystrom_demo.snippets.tasks import for_answer_curve, for_answers
 from nystrom_demo.tasks import SweepPoint, prepare, sweep_landmarks
 from nystrom_demo.tasks.latency import Latency, compare_latency
 from nystrom_demo.tasks.reading import BATCH_TOKENS, Reader, read
 from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
-from nystrom_demo.ui.examples import Example, example_of, load_examples
+from nystrom_demo.ui.examples import Example, are_examples, example_of, load_examples
 from nystrom_demo.ui.export import SKIPPED, answer_menu, code_section, emptied, figure_slot, filled
 from nystrom_demo.ui.readout import TASK_LABELS, TextSize, count_tokens
 from nystrom_demo.ui.sidebar import Bench, BenchValues, Refresh, suit_head, takes_bench
@@ -174,8 +174,8 @@ def show_or_say(
     """`show`, with a refusal's sentence in the answer's place: what stands there is of other inputs."""
     try:
         return show(checkpoints, examples, values, known, *asked)
-    except ValueError as error:
-        return gr.skip(), gr.skip(), message(sentence_of(error)), "", "", *emptied()
+    except UserError as error:
+        return gr.skip(), gr.skip(), message(str(error)), "", "", *emptied()
 
 
 def show(
@@ -221,19 +221,20 @@ def read_both(
     at_once = 2 if short and settings != EXACT else 1
     admit_both(checkpoint, reader, settings, at_once=at_once)
     exact, landmark = (functools.partial(read_once, checkpoint, inputs, reader, chosen) for chosen in (EXACT, settings))
-    return HALVES.both(exact, landmark) if at_once == 2 else (exact(), landmark())
+    return SIDE_BY_SIDE.both(exact, landmark) if at_once == 2 else (exact(), landmark())
 
 
 def admit_both(checkpoint: Checkpoint, reader: Reader, settings: AttentionSettings, *, at_once: int = 1) -> None:
     """Admit the answers under exact attention and under `settings`, so many of them at once."""
     for chosen in (EXACT, settings):
-        admit_answer(checkpoint.model.config, reader, chosen, BATCH_TOKENS, at_once=at_once)
+        both = chosen != EXACT
+        admit_answer(checkpoint.model.config, reader, chosen, BATCH_TOKENS, at_once=at_once, with_exact=both)
 
 
 def read_once(checkpoint: Checkpoint, inputs: tuple[Any, ...], reader: Reader, settings: AttentionSettings) -> Any:
     """The head's result, computed unless it was asked for before. reader: of these inputs."""
-    asked = about(checkpoint.model, "answer", inputs, settings)
-    return ANSWERS.recall(asked, lambda: read(checkpoint, [reader], settings)[0])
+    asked = about(checkpoint.model, "answer", inputs, settings, shared=are_examples(*inputs))
+    return ANSWERS.get_or_compute(asked, lambda: read(checkpoint, [reader], settings)[0])
 
 
 def sweep_key(values: BenchValues, inputs: tuple[Any, ...]) -> str:
@@ -248,10 +249,7 @@ def measure_what_is_shown(
     steps = measure(checkpoints, values, known, *asked)
     try:
         first = next(steps)
-    except ValueError as error:
-        if not is_ours(error):
-            raise
-        # `show_or_say` has said why.
+    except UserError:  # `show_or_say` has said why
         yield "", *emptied(), Sweep("", [])
         return
     yield first

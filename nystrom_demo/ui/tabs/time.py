@@ -17,7 +17,7 @@ from nystrom_demo.checkpoints import Library
 from nystrom_demo.figures.growth import counted_costs, timing
 from nystrom_demo.figures.summaries import EXACT_METHOD, LANDMARK_METHOD, meeting
 from nystrom_demo.figures.words import counted, duration, memory
-from nystrom_demo.limits.admission import admit_timed_model, timed_call_bytes
+from nystrom_demo.limits.admission import admit_timed_model, admit_timing, step_seconds, timed_call_bytes
 from nystrom_demo.limits.validation import check_choice, check_integer, check_list, check_number
 from nystrom_demo.snippets.times import for_counts, for_times
 from nystrom_demo.ui.events import AT_ONCE, LAST, ONCE
@@ -27,6 +27,7 @@ from nystrom_demo.ui.sidebar import Bench, BenchValues, Refresh, takes_bench
 LENGTHS = tuple(2**power for power in range(8, 18))
 FAR = 1_000_000
 MAX_LANDMARKS = 1_024
+MAX_POINT_SECONDS = 20
 SECONDS_BETWEEN_DRAWINGS = 0.7
 SCOPES = (("attention alone", "attention"), ("a whole model", "model"))
 PASSES = (("forward", "forward"), ("forward and backward", "backward"))
@@ -63,7 +64,7 @@ class Workbench(NamedTuple):
             check_integer("layers", self.layers, 1, 24),
             check_choice("number format", self.dtype, list(DTYPES)),
             check_integer("repeats", self.repeats, 1, 20),
-            check_number("seconds a point", self.budget, 0.1, 20),
+            check_number("seconds a point", self.budget, 0.1, step_seconds(MAX_POINT_SECONDS)),
         )
 
 
@@ -116,7 +117,7 @@ def _build_fields() -> list[gr.components.Component]:
         batch = gr.Number(1, label="Batch", precision=0, minimum=1, maximum=32, elem_id="time-batch")
         layers = gr.Number(4, label="Layers of the model", precision=0, minimum=1, maximum=24, elem_id="time-layers")
         repeats = gr.Number(5, label="Repeats", precision=0, minimum=1, maximum=20, elem_id="time-repeats")
-        budget = gr.Number(2, label="Seconds a point", minimum=0.1, maximum=20, elem_id="time-budget")
+        budget = gr.Number(2, label="Seconds a point", minimum=0.1, maximum=10, elem_id="time-budget")
     return [longest, scope, passes, heads, head_dim, batch, layers, dtype, repeats, budget]
 
 
@@ -198,6 +199,8 @@ def sweep_of(values: BenchValues, work: Workbench) -> tuple[list[int], dict[str,
         hidden, itemsize = work.heads * work.head_dim, DTYPES[work.dtype].itemsize
         backward = work.passes == "backward"
         admit_timed_model(hidden, work.layers, work.longest, backward=backward, itemsize=itemsize)
+    lengths = [n for n in LENGTHS if n <= work.longest]
+    admit_timing(lengths, work.heads, work.head_dim, batch=work.batch)
     options = {
         "num_landmarks": landmarks_to_time(values),
         "methods": [name for name in METHODS if name in work.methods],
@@ -212,7 +215,7 @@ def sweep_of(values: BenchValues, work: Workbench) -> tuple[list[int], dict[str,
         "budget_seconds": work.budget,
         "budget_bytes": timed_call_bytes(),
     }
-    return [n for n in LENGTHS if n <= work.longest], options
+    return lengths, options
 
 
 def drawing(

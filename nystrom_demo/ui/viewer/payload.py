@@ -14,6 +14,7 @@ import torch
 
 from nystrom_demo.analysis import LayerInputs, attention_maps, head_factors
 from nystrom_demo.config import AttentionSettings
+from nystrom_demo.errors import UserError
 from nystrom_demo.ui.viewer.tokens import ShownToken
 from nystrom_demo.ui.viewer.words import head_words, strongest_cell
 
@@ -60,9 +61,9 @@ def head_payload(
 def check_sizes(num_tokens: int, num_landmarks: int) -> None:
     """ValueError for more than the viewer shows."""
     if num_tokens > MAX_TOKENS:
-        raise ValueError(f"The maps show at most {MAX_TOKENS:,} tokens, and this text has {num_tokens:,}.")
+        raise UserError(f"The maps show at most {MAX_TOKENS:,} tokens, and this text has {num_tokens:,}.")
     if num_tokens > num_landmarks > MAX_LANDMARKS:
-        raise ValueError(
+        raise UserError(
             f"The maps show at most {MAX_LANDMARKS:,} landmarks, or exact attention ({num_tokens:,} here), got "
             f"{num_landmarks:,}."
         )

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
+from nystrom_demo.errors import UserError
+
 
 class ShownToken(NamedTuple):
     """label: the tokenizer's own token. text: its piece of the text with what stands before it, or the label.
@@ -23,7 +25,7 @@ def shown_tokens(tokenizer: PreTrainedTokenizerBase, text: str, encoding: BatchE
     Joined, their texts give the whole text back, special tokens aside. ValueError for a tokenizer without offsets.
     """
     if not tokenizer.is_fast:
-        raise ValueError(f"The viewer needs a fast tokenizer, which knows offsets, got {type(tokenizer).__name__}.")
+        raise UserError(f"The viewer needs a fast tokenizer, which knows offsets, got {type(tokenizer).__name__}.")
     labels = tokenizer.convert_ids_to_tokens(encoding["input_ids"])
     places = list(zip(encoding["offset_mapping"], encoding.word_ids(), strict=True))
     tokens, end = [], 0

@@ -6,16 +6,16 @@ import html
 import inspect
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 import gradio as gr
-from gradio.context import LocalContext
 
 from nystrom_demo.limits.budget import Limits, under_limits
 from nystrom_demo.limits.validation import is_ours
 from nystrom_demo.serving.gpu import on_gpu
+from nystrom_demo.serving.gradio_patches import current_client
 from nystrom_demo.serving.log import client_tag, log, trace_of
 from nystrom_demo.serving.worker_pool import Gate
 
@@ -24,11 +24,10 @@ END = object()
 
 
 class Edge(NamedTuple):
-    """What every handler of one server shares: the workers, the limits of a request, the proxies in front."""
+    """What every handler of one server shares: the workers and the limits of a request."""
 
     gate: Gate
     limits: Limits = Limits()
-    proxy_hops: int = 0
 
 
 def protect(fn: Callable, edge: Edge, name: str, *, heavy: bool = True, drawn: bool = True) -> Callable:
@@ -57,15 +56,6 @@ def protect_all(demo: gr.Blocks, edge: Edge) -> None:
             name = block_fn.api_name or getattr(block_fn.fn, "__qualname__", "handler")
             drawn = block_fn.api_visibility != "public"
             block_fn.fn = protect(block_fn.fn, edge, str(name), heavy=block_fn.queue, drawn=drawn)
-
-
-def client_of(headers: Mapping[str, str], peer: str | None, proxy_hops: int) -> str:
-    """The address a request came from: the peer, or the entry that the outermost of our own proxies appended."""
-    if proxy_hops:
-        forwarded = [part.strip() for part in headers.get("x-forwarded-for", "").split(",") if part.strip()]
-        if forwarded:
-            return forwarded[-min(proxy_hops, len(forwarded))][:64]
-    return peer or "unknown"
 
 
 def sentence(error: BaseException, request_id: str) -> str:
@@ -106,10 +96,7 @@ class _Record:
     """One request's line in the log."""
 
     def __init__(self, edge: Edge, name: str, drawn: bool):
-        request = LocalContext.request.get(None)
-        peer = getattr(getattr(request, "client", None), "host", None)
-        headers = getattr(request, "headers", None) or {}
-        self.client = client_of(headers, peer, edge.proxy_hops)
+        self.client = current_client()
         self.name, self.drawn, self.id = name, drawn, _new_id()
         self.came, self.worked, self.outcome = time.monotonic(), 0.0, "cancelled"
         self.limits = edge.limits

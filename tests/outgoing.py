@@ -1,25 +1,22 @@
 """Tries to have the server open a connection or write a file, in a network of its own, and prints what came of it.
 
-    unshare -rn python tests/outgoing.py FOLDER
+    GRADIO_TEMP_DIR=FOLDER/cache unshare -rn python tests/outgoing.py
 
-A public address is given to this machine's own interface, with a server behind it that notes who calls. FOLDER is
-empty and becomes gradio's cache. The last line printed is an object: calls and files of a bare gradio app, to show that
-they are seen; then of ours, over every route, handler, endpoint and kind of component; and the statuses it answered.
+A public address is given to this machine's own interface, with a server behind it that notes who calls. The last
+line printed is an object: calls and files of a bare gradio app, to show that they are seen; then of ours, over every
+route, handler, endpoint and kind of component; and the statuses it answered.
 """
 
 import contextlib
 import inspect
 import json
 import os
+import re
 import subprocess
-import sys
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-
-FOLDER = Path(sys.argv[1])
-os.environ |= {"GRADIO_TEMP_DIR": str(FOLDER / "cache"), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
 
 import gradio as gr
 import httpx
@@ -31,6 +28,7 @@ from nystrom_demo.checkpoints import Library, load_bundled
 from nystrom_demo.serving.settings import Settings
 from nystrom_demo.ui.page import build_app
 
+CACHE = Path(os.environ["GRADIO_TEMP_DIR"])
 PUBLIC, API = "93.184.215.14", "/gradio_api"
 URL = f"http://{PUBLIC}/x.png"
 CALLS: list[str] = []
@@ -84,9 +82,9 @@ def attack(url: str, sights: list[object]) -> Counter:
         for dependency in config["dependencies"]:
             values, name = [first.get(i) for i in dependency["inputs"]], dependency["api_name"]
             for body in bodies(dependency, values, sights):
-                posts = [("/queue/join", body), ("/run/predict", body), ("/component_server", body)]
+                posts = [("/queue/join", body), ("/run/predict", body)]
                 if dependency["api_visibility"] == "public":
-                    posts += [(f"/call/{name}", {"data": body["data"]}), (f"/run/{name}", body)]
+                    posts.append((f"/call/{name}", {"data": body["data"]}))
                     posts += [(f"/call/v2/{name}", {"text": body["data"][0] if body["data"] else None})]
                 for path, value in posts:
                     statuses[http.post(API + path, json=value).status_code] += 1
@@ -124,10 +122,8 @@ def all_routes(routes):
 
 
 def fill(path: str) -> list[str]:
-    from re import sub
-
-    plain = [sub(r"\{[^}]*\}", lambda _, part=part: part, path) for part in (URL, "a", "..")]
-    return [each if each.startswith(API) or not each.startswith("/") else each for each in plain] + [API + plain[0]]
+    plain = [re.sub(r"\{[^}]*\}", lambda _, part=part: part, path) for part in (URL, "a", "..")]
+    return [*plain, API + plain[0]]
 
 
 def all_components() -> gr.Blocks:
@@ -144,7 +140,7 @@ def all_components() -> gr.Blocks:
 
 
 def files() -> list[str]:
-    return sorted(str(path.relative_to(FOLDER)) for path in (FOLDER / "cache").rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(CACHE)) for path in CACHE.rglob("*") if path.is_file())
 
 
 def main() -> None:
@@ -160,10 +156,10 @@ def main() -> None:
     seen = {"bare calls": len(CALLS), "bare files": len(files())}
     CALLS.clear()
     known = files()
-    checkpoints = Library({"cpu": load_bundled("cpu", box=make_tiny_box(FOLDER / "checkpoints"))})
+    checkpoints = Library({"cpu": load_bundled("cpu", box=make_tiny_box(CACHE.parent / "checkpoints"))})
     statuses: Counter = Counter()
     # Texts that name a file are no files: they are tried where no model reads them.
-    for page, tried in ((build_app(checkpoints), sights()[:2]), (all_components(), sights())):
+    for page, tried in ((build_app(checkpoints), sights()[:1]), (all_components(), sights())):
         before = files()
         with serving(page, Settings(queue_per_client=96)) as demo:  # which waits for what was accepted
             statuses += attack(demo.local_url, tried) + try_routes(demo, demo.local_url)

@@ -116,6 +116,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._head = self._lines = 0
+        if self._clock is None:
+            self._start_clock()
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:

@@ -23,7 +23,7 @@ from nystrom_demo.serving.gradio_patches import bound_queue, served_with, use_pa
 from nystrom_demo.serving.guard import Guard
 from nystrom_demo.serving.handlers import Edge, protect_all
 from nystrom_demo.serving.health import Readiness
-from nystrom_demo.serving.log import log, start_logging
+from nystrom_demo.serving.log import log, own_standard_error, start_logging
 from nystrom_demo.serving.memory import request_bytes
 from nystrom_demo.serving.settings import Settings
 from nystrom_demo.serving.worker_pool import Gate
@@ -149,6 +149,8 @@ def launch(demo: gr.Blocks, settings: Settings, *, ready_check: Callable[[], obj
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    start_logging()  # to standard error as it is
+    own_standard_error()
     start(demo, settings, ready_check=ready_check, **more)
     print(f"Running on {demo.local_url}", flush=True)
     while not stop.wait(1.0):  # in slices, so that a signal is seen on every platform

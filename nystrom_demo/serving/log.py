@@ -55,10 +55,10 @@ def start_logging() -> None:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logging.captureWarnings(True)
-    for name in ("", "transformers", "huggingface_hub"):  # these have handlers of their own, which write plain text
+    logging.getLogger().addHandler(handler)
+    for name in ("transformers", "huggingface_hub"):  # which have handlers of their own, that write plain text
         library = logging.getLogger(name)
-        library.handlers = [] if name else [*library.handlers, handler]
-        library.propagate = True
+        library.handlers, library.propagate = [], True
 
 
 def own_standard_error() -> None:

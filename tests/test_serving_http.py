@@ -271,7 +271,7 @@ def test_the_pages_own_files_are_an_exact_list(tmp_path):
             "lib",
             "/a.js",
             "lib//b.js",
-            "lib/../a.js",
+            "lib/%2e%2e/a.js",
         )
         answers = [server.http.get(f"/web/{name}") for name in names]
         assert [answer.status_code for answer in answers] == [200, 200] + 7 * [404]
@@ -429,6 +429,26 @@ def test_too_many_open_streams_of_one_client_and_of_all_are_refused():
                 return taken.status_code == 200
 
         wait_until(one_is_taken)  # what has ended counts no more
+    finally:
+        server.close()
+
+
+def test_a_page_that_never_reads_is_refused_within_its_bound_until_it_reads():
+    server, data = Server(unread_mb=1), ["a" * 2_000, "words", 5, True]
+    kept = server.demo._queue.pending_messages_per_session
+
+    def is_refused() -> bool:
+        answer = server.join("echo", data, "deaf")
+        return answer.status_code == 503 and "has not read its last answers" in answer.json()["detail"]
+
+    try:
+        wait_until(is_refused)
+        assert server.join("echo", data, "other").status_code == 200
+        assert 0 < kept.bytes <= 1 << 20
+        wait_until(lambda: not server.demo._queue.event_ids_to_events)
+        assert [event["msg"] for event in server.events("deaf")].count("process_completed") > 1
+        assert server.join("echo", data, "deaf").status_code == 200
+        assert server.events("deaf")[-2]["output"]["data"][0] == data[0]
     finally:
         server.close()
 

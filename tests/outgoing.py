@@ -58,8 +58,7 @@ def sights() -> list[object]:
     """Values that gradio, or one of its components, takes for a file."""
     meta = {"_type": "gradio.FileData"}
     file = {"path": URL, "meta": meta}
-    return [file, [[file]], {"a": {"b": file}}, {"image": file}, {"video": file}, {"text": "a", "files": [file]},
-            {"path": URL, "url": URL, "meta": meta}, {"url": URL}, json.dumps(file), URL]  # fmt: skip
+    return [file, {"a": [file]}, {"image": file, "text": "a", "files": [file]}, {"url": URL}, json.dumps(file)]
 
 
 def bodies(dependency: dict, values: list[object], sights: list[object]) -> list[dict]:
@@ -162,7 +161,9 @@ def main() -> None:
     for page, tried in ((build_app(checkpoints), sights()[:1]), (all_components(), sights())):
         before = files()
         with serving(page, Settings(queue_per_client=96)) as demo:  # which waits for what was accepted
-            statuses += attack(demo.local_url, tried) + try_routes(demo, demo.local_url)
+            statuses += attack(demo.local_url, tried)
+            if len(tried) > 1:  # gradio's routes are the same for both
+                statuses += try_routes(demo, demo.local_url)
         known += [name for name in before if name not in known]  # what building the page wrote
     seen |= {"calls": CALLS, "files": [name for name in files() if name not in known]}
     print(json.dumps(seen | {"statuses": dict(statuses)}))

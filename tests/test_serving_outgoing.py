@@ -29,4 +29,4 @@ def test_no_route_handler_endpoint_or_component_opens_a_connection_or_writes_a_f
     seen = json.loads(done.stdout.splitlines()[-1])
     assert seen["bare calls"] >= 2 and seen["bare files"] >= 1  # gradio alone does both
     assert seen["calls"] == [] and seen["files"] == []
-    assert sum(seen["statuses"].values()) > 1_000 and not {"500", "502"} & seen["statuses"].keys()
+    assert sum(seen["statuses"].values()) > 500 and not {"500", "502"} & seen["statuses"].keys()

@@ -196,7 +196,7 @@ class _Exchange:
         limit = self.guard.settings.body_kb * 1024
         too_long = Denied(413, f"The body must have at most {self.guard.settings.body_kb} kB.")
         declared = "".join(header_values(self.scope, b"content-length"))
-        if declared.isdigit() and int(declared[:20]) > limit:
+        if declared.isdecimal() and int(declared[:20]) > limit:
             raise too_long
         body = bytearray()
         while True:

@@ -100,7 +100,7 @@ def try_routes(demo: gr.Blocks, url: str) -> Counter:
         f"/?url={URL}&deep_link={URL}&page={URL}",
         f"/config?deep_link={URL}",
     }
-    with httpx.Client(base_url=url, timeout=5) as http:
+    with httpx.Client(base_url=url, timeout=120) as http:
         for path in sorted(paths):
             for method in ("GET", "HEAD", "POST", "PUT", "DELETE"):
                 body = {"json": {"data": sights()[0], "url": URL}} if method in ("POST", "PUT") else {}
@@ -148,9 +148,9 @@ def main() -> None:
         gr.Button().click(lambda value: None, gr.Image(), None, api_name="look")
     bare.launch(quiet=True, prevent_thread_lock=True)
     address = bare.local_url.rstrip("/")
-    httpx.get(f"{address}{API}/file={URL}")
-    event = httpx.post(f"{address}{API}/call/look", json={"data": [sights()[0]]}).json()["event_id"]
-    httpx.get(f"{address}{API}/call/look/{event}")
+    httpx.get(f"{address}{API}/file={URL}", timeout=120)
+    event = httpx.post(f"{address}{API}/call/look", json={"data": [sights()[0]]}, timeout=120).json()["event_id"]
+    httpx.get(f"{address}{API}/call/look/{event}", timeout=120)
     bare.close(verbose=False)
     seen = {"bare calls": len(CALLS), "bare files": len(files())}
     CALLS.clear()

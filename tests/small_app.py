@@ -24,7 +24,7 @@ FAILURES = {
 }
 
 
-def count(text: str, task: str, top_k: int) -> dict[str, int]:
+def count(text: str, task: str, top_k: int = 3) -> dict[str, int]:
     """How many words or letters a text has, and the top_k it was asked for."""
     text = check_text("text", text, MAX_CHARS)
     task = check_choice("task", task, TASKS)

@@ -29,19 +29,19 @@ def server():
 
 def test_only_the_end_of_a_numbered_stream_is_noted():
     ended = EndedStreams()
-    ended.note("session_hash=a&stream=0", b'data: {"msg":"process_completed"}\n\n')
-    ended.note("session_hash=b", END)  # a program's, not a page's
-    ended.note("session_hash=c&stream=x", END)
+    ended.note({"session_hash": "a", "stream": "0"}, b'data: {"msg":"process_completed"}\n\n')
+    ended.note({"session_hash": "b"}, END)  # a program's, not a page's
+    ended.note({"session_hash": "c", "stream": "x"}, END)
     assert [ended.headers(session) for session in "abc"] == [[], [], []]
-    ended.note("session_hash=a&stream=0", END)
-    ended.note("session_hash=a&stream=1", END)
+    ended.note({"session_hash": "a", "stream": "0"}, END)
+    ended.note({"session_hash": "a", "stream": "1"}, END)
     assert ended.headers("a") == [(b"x-ended-stream", b"1")]
 
 
 def test_the_pages_whose_streams_ended_longest_ago_are_forgotten():
     ended = EndedStreams(pages=2)
     for session in "abac":
-        ended.note(f"session_hash={session}&stream=0", END)
+        ended.note({"session_hash": session, "stream": "0"}, END)
     assert [bool(ended.headers(session)) for session in "abc"] == [True, False, True]
 
 

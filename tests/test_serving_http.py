@@ -12,9 +12,12 @@ from small_app import build_app
 from waiting import wait_until
 
 from acceptance.visitor import free_port
+from nystrom_demo.errors import UserError
 from nystrom_demo.serving.launch import start
 from nystrom_demo.serving.log import logger
+from nystrom_demo.serving.request_bodies import parse_json
 from nystrom_demo.serving.settings import Settings
+from nystrom_demo.serving.web_files import files_in
 
 API = "/gradio_api"
 
@@ -22,10 +25,10 @@ API = "/gradio_api"
 class Server:
     """The small app behind gate and guard, in this process."""
 
-    def __init__(self, ready_check=lambda: None, **settings):
+    def __init__(self, ready_check=lambda: None, files=None, **settings):
         self.demo = build_app()
         self.settings = Settings(port=free_port(), **settings)
-        self.gate, self.readiness = start(self.demo, self.settings, ready_check=ready_check)
+        self.gate, self.readiness = start(self.demo, self.settings, ready_check=ready_check, files=files)
         self.url = self.demo.local_url.rstrip("/")
         self.http = httpx.Client(base_url=self.url, timeout=60)
 
@@ -79,7 +82,12 @@ def test_not_ready_is_a_503_while_the_process_is_healthy():
 @pytest.mark.parametrize(
     "path",
     [
-        "/monitoring", "/monitoring/summary", "/openapi.json", "/docs", "/login", "/pwa_icon/8000", "/gradio_api/token",
+        "/gradio_api/file=http://127.0.0.1:1/x", "/gradio_api/file=https%3A%2F%2F127.0.0.1/", "/gradio_api/file=app.py",
+        "/gradio_api/file/app.py", "/gradio_api/stream/a", "/gradio_api/runs/", "/agents.md", "/gradio_api/agents.md",
+        "/web/missing.js", "/web/../app.py", "/web/%2e%2e/app.py", "/web//etc/passwd", "/web/http://127.0.0.1/",
+        "/web/", "/gradio_api/custom_component/a/client/b/c", "/svelte/../routes.py", "/gradio_api/user",
+        "/gradio_api/login_check", "/monitoring", "/monitoring/summary", "/openapi.json", "/docs", "/login",
+        "/pwa_icon/8000", "/gradio_api/token",
         "/gradio_api/deep_link", "/gradio_api/openapi.json", "/gradio_api/upload_progress", "/gradio_api/dev/reload",
         "/gradio_api/runs", "/gradio_api/proxy=http://127.0.0.1/", "/gradio_api/stream/a/b/0/playlist.m3u8",
         "/gradio_api/mcp", "/gradio_api/mcp/", "/gradio_api/mcp/http", "/gradio_api/mcp/sse",
@@ -94,7 +102,17 @@ def test_a_route_that_the_page_does_not_need_is_not_there(server, path):
 
 
 @pytest.mark.parametrize(
-    "path", ["/upload", "/component_server", "/process_recording", "/vibe-edit", "/run/count", "/api/count"]
+    "path",
+    [
+        "/upload",
+        "/stream/a",
+        "/stream/a/close",
+        "/component_server",
+        "/process_recording",
+        "/vibe-edit",
+        "/run/count",
+        "/api/count",
+    ],
 )
 def test_posting_to_a_route_that_the_page_does_not_need_is_refused(server, path):
     assert server.http.post(API + path, json={"data": ["a", "words", 5]}).status_code == 404
@@ -113,7 +131,7 @@ def test_every_answer_forbids_framing_sniffing_and_other_hosts(server):
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://127.0.0.1:1", "http://localhost.evil.example"]
+    "origin", ["https://evil.example", "null", "http://127.0.0.1:1", "http://localhost.evil.example", "http://[", ""]
 )
 def test_pages_of_other_origins_are_refused(server, origin):
     answer = server.http.post(f"{API}/queue/join", json={}, headers={"origin": origin})
@@ -195,6 +213,122 @@ def test_what_a_page_draws_of_a_refusal_is_text_and_what_a_program_reads_is_what
 def test_a_huge_value_is_not_sent_back(server):
     answer = server.join("echo", ["t", "x" * 300_000, 5, True])
     assert answer.status_code == 400 and len(answer.content) < 1_000
+
+
+FILE = {"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}
+SIGHTS = [
+    FILE,
+    {"url": "http://127.0.0.1:1/"},
+    {"path": 1},
+    {"meta": None},
+    {"_type": "gradio.FileData"},
+    [[{"a": FILE}]],
+]
+
+
+@pytest.mark.parametrize("value", SIGHTS, ids=str)
+def test_what_could_stand_for_a_file_is_refused_wherever_it_stands(server, value):
+    good, tried = ["t", "words", 5, True], []
+    for place in range(4):
+        tried.append(server.join("echo", [*good[:place], value, *good[place + 1 :]]))
+    tried.append(server.join("echo", good, event_data={"value": [value]}))
+    tried.append(server.join("echo", good, **{"more": value}))
+    for place in range(3):
+        data = ["t", "words", 5]
+        data[place] = value
+        tried.append(server.http.post(f"{API}/call/count", json={"data": data}))
+    tried.append(server.http.post(f"{API}/call/v2/count", json={"text": value, "task": "words", "top_k": 5}))
+    body = {"fn_index": server.index("light"), "data": [value, value], "session_hash": "direct"}
+    tried.append(server.http.post(f"{API}/run/predict", json=body))
+    for path in ("/cancel", "/reset"):
+        tried.append(server.http.post(API + path, json={"event_id": value, "fn_index": 0, "session_hash": "a"}))
+    for answer in tried:
+        assert answer.status_code == 400
+        assert answer.json()["detail"].startswith("The server takes no files and no addresses, so ")
+
+
+def test_the_pages_own_files_are_an_exact_list(tmp_path):
+    (tmp_path / "lib").mkdir()
+    for name, text in {"a.js": "import './lib/b.js'", "lib/b.js": "", "lib/b.test.js": "", "secret.txt": ""}.items():
+        (tmp_path / name).write_text(text)
+    server = Server(files=files_in(tmp_path))
+    try:
+        answer = server.http.get("/web/a.js")
+        assert (answer.status_code, answer.text) == (200, "import './lib/b.js'")
+        assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+        assert answer.headers["x-content-type-options"] == "nosniff" and answer.headers["cache-control"] == "no-cache"
+        again = server.http.get("/web/a.js", headers={"if-none-match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        assert server.http.head("/web/a.js").headers["content-length"] == "19"
+        (tmp_path / "a.js").write_text("changed")
+        (tmp_path / "new.js").write_text("new")
+        names = (
+            "lib/b.js",
+            "a.js",
+            "new.js",
+            "lib/b.test.js",
+            "secret.txt",
+            "lib",
+            "/a.js",
+            "lib//b.js",
+            "lib/%2e%2e/a.js",
+        )
+        answers = [server.http.get(f"/web/{name}") for name in names]
+        assert [answer.status_code for answer in answers] == [200, 200] + 7 * [404]
+        assert answers[1].text.startswith("import")  # as it was at the start
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("query", ["session_hash=a&session_hash=b", "session_hash=a&session%5Fhash=a"])
+def test_a_parameter_that_comes_twice_is_refused(server, query):
+    answer = server.http.get(f"{API}/queue/data?{query}")
+    assert answer.status_code == 400 and "may come once" in answer.json()["detail"]
+
+
+def test_a_name_that_comes_twice_in_a_body_is_refused(server):
+    answer = server.http.post(f"{API}/queue/join", content=b'{"session_hash": "a", "session_hash": "b"}')
+    assert (answer.status_code, answer.json()["detail"]) == (400, "Each name may come once in an object of the body.")
+
+
+@pytest.mark.parametrize("body", [b"[" + b"[]," * 170_000 + b"1]", b"[" + b"{}," * 100_000 + b"1]",
+                                  b'{"data": [' + b'"",' * 100_000 + b'""]}', b"{" + b'"a":1,' * 80_000 + b"}",
+                                  b"[" + b"1," * 250_000 + b"1]", b'"' * 500_000, b":" * 500_000])  # fmt: skip
+def test_what_would_take_long_to_parse_is_refused_by_a_count(body):
+    began = time.process_time()
+    with pytest.raises(UserError, match="at most 10,000 values"):
+        parse_json(body)
+    assert time.process_time() - began < 0.02
+
+
+def test_a_text_of_brackets_is_a_text():
+    text = "[{,:" * 12_000 + '"' * 9_000 + "\\"
+    assert parse_json(json.dumps({"data": [text, 1.5, None]}).encode()) == {"data": [text, 1.5, None]}
+
+
+def test_parameters_by_name_are_taken_as_those_by_place(server):
+    def ask(**body):
+        joined = server.http.post(f"{API}/call/v2/count", json=body)
+        if joined.status_code != 200:
+            return joined.status_code, joined.json()["detail"]
+        return server.http.get(f"{API}/call/v2/count/{joined.json()['event_id']}").text
+
+    assert '{"count": 2, "top_k": 5}' in ask(text="one two", task="words", top_k=5)
+    assert '{"count": 7, "top_k": 3}' in ask(text="one two", task="letters")  # top_k as its default is
+    assert ask(task="words") == (400, "The endpoint needs a value for text.")
+    assert ask(text="a", other=1) == (400, "The endpoint's parameters are text, task, top_k, got 'other'.")
+    assert server.http.post(f"{API}/call/v2/echo", json={}).status_code == 404
+
+
+def test_forged_headers_do_not_change_the_pages_own_address(server):
+    plain = server.http.get("/config").json()["root"]
+    forged = {
+        "x-forwarded-host": "evil.example",
+        "x-forwarded-proto": "https",
+        "x-gradio-server": "http://evil.example",
+    }
+    assert server.http.get("/config", headers=forged).json()["root"] == plain == server.url
+    assert server.http.get("/config?deep_link=../x&page=y").json()["root"] == plain
 
 
 def test_a_private_endpoint_cannot_be_called_by_name(server):
@@ -295,6 +429,26 @@ def test_too_many_open_streams_of_one_client_and_of_all_are_refused():
                 return taken.status_code == 200
 
         wait_until(one_is_taken)  # what has ended counts no more
+    finally:
+        server.close()
+
+
+def test_a_page_that_never_reads_is_refused_within_its_bound_until_it_reads():
+    server, data = Server(unread_mb=1), ["a" * 2_000, "words", 5, True]
+    kept = server.demo._queue.pending_messages_per_session
+
+    def is_refused() -> bool:
+        answer = server.join("echo", data, "deaf")
+        return answer.status_code == 503 and "has not read its last answers" in answer.json()["detail"]
+
+    try:
+        wait_until(is_refused)
+        assert server.join("echo", data, "other").status_code == 200
+        assert 0 < kept.bytes <= 1 << 20
+        wait_until(lambda: not server.demo._queue.event_ids_to_events)
+        assert [event["msg"] for event in server.events("deaf")].count("process_completed") > 1
+        assert server.join("echo", data, "deaf").status_code == 200
+        assert server.events("deaf")[-2]["output"]["data"][0] == data[0]
     finally:
         server.close()
 

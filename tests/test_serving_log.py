@@ -1,6 +1,9 @@
 """The log of a server process: JSON lines only, one a request, and no word that a visitor sent."""
 
+import io
 import json
+import logging
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,8 @@ import pytest
 sys.path.append(str(Path(__file__).parent / "load"))
 from serving_process import start_app
 from waiting import wait_until
+
+from nystrom_demo.serving.log import Lines, Printed, log, logger
 
 API, WORD = "/gradio_api", "xylophone"
 
@@ -82,3 +87,53 @@ def test_each_request_has_one_line_and_no_line_has_a_visitors_word(app):
     assert all(line["time"].endswith("Z") for line in lines)
     text = json.dumps(lines)
     assert WORD not in text and "127.0.0.1" not in text
+
+
+def test_what_breaks_the_protocol_has_lines_of_json_too(app):
+    before = len(app.log.read_text().splitlines())
+    port = int(app.url.rpartition(":")[2])
+    for sent in (
+        f"GET / {WORD}\r\n\r\n",
+        f"GET / HTTP/1.1\r\nHost: {WORD}\r\nUpgrade: {WORD}\r\nConnection: Upgrade\r\n\r\n",
+    ):
+        with socket.create_connection(("127.0.0.1", port), 30) as line:
+            line.sendall(sent.encode())
+            line.recv(4_096)
+    wait_until(lambda: len(read_log(app, before)) >= 3)
+    lines = read_log(app, before)
+    assert {line["logger"] for line in lines if line["event"] == "library"} == {"uvicorn.error"}
+    assert WORD not in json.dumps(lines)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: logging.getLogger("safetensors").warning(f"weights {WORD}\n{{}} were not used"),
+        lambda: logging.getLogger("uvicorn.error").warning("of %s\nand more", WORD),
+        lambda: logging.getLogger("asyncio").error("failed", exc_info=ValueError(f"{WORD}\n")),
+        lambda: log("event", **{"name": f"a{chr(10)}b{chr(0x2028)}{chr(0x85)}c"}),
+    ],
+    ids=["a library", "uvicorn", "an error", "a name of ours"],
+)
+def test_whatever_is_logged_is_one_line_of_json(write):
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(Lines("%(message)s"))
+    loggers = [logging.getLogger(), logger]
+    logger.setLevel(logging.INFO)
+    for each in loggers:
+        each.addHandler(handler)
+    try:
+        write()
+    finally:
+        for each in loggers:
+            each.removeHandler(handler)
+    said = stream.getvalue().splitlines()
+    assert len(said) == 1 and WORD not in said[0] and json.loads(said[0])["time"].endswith("Z")
+
+
+def test_what_is_printed_is_told_by_its_place():
+    stream = io.StringIO()
+    print(f"{WORD}\nand more", file=Printed(stream))
+    [line] = stream.getvalue().splitlines()
+    assert json.loads(line)["where"].startswith("test_serving_log.py:") and WORD not in line

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from nystrom_demo.checkpoints.bundled import BOX_VARIABLE
-from nystrom_demo.serving.settings import PREFIX, SPACES_FRAMES, Settings
+from nystrom_demo.serving.settings import PREFIX, Settings, settings_table
 
-README = Path(__file__).parents[1] / "README.md"
+HOSTING = Path(__file__).parents[1] / "docs" / "hosting.md"
 
 
 def test_with_nothing_set_only_this_machine_is_served():
@@ -21,7 +21,7 @@ def test_with_nothing_set_only_this_machine_is_served():
 def test_a_space_is_served_to_all_and_framed_by_spaces_only_and_loads_nothing_from_the_hub():
     settings = Settings.from_env({"SPACE_ID": "someone/demo", "SPACE_HOST": "someone-demo.hf.space"})
     assert (settings.host, settings.port, settings.proxy_hops) == ("0.0.0.0", 7860, 1)
-    assert settings.frame_ancestors == SPACES_FRAMES
+    assert settings.frame_ancestors == ("https://huggingface.co", "https://someone-demo.hf.space")
     assert settings.origins == ("https://someone-demo.hf.space",)
     assert settings.space and not settings.hub and not settings.loopback_only
 
@@ -40,6 +40,7 @@ def test_each_field_has_its_variable():
         "BODY_KB": "13", "SESSIONS": "17", "STREAMS": "19", "STREAMS_PER_CLIENT": "9", "PROXY_HOPS": "2", "HUB": "off",
         "ORIGINS": "https://a.example, http://b.example:8080/", "FRAME_ANCESTORS": "https://c.example", "MCP": "yes",
         "CHECKPOINT_ROOT": ".", "REQUEST_SECONDS": "7.5", "DEADLINE_SECONDS": "90", "METRICS": "on",
+        "ROOT_PATH": "/a", "UNREAD_MB": "3", "CONNECTIONS": "23", "CONNECTIONS_PER_CLIENT": "21",
     }  # fmt: skip
     assert set(environment) == {field.name.upper() for field in fields(Settings)} - {"SPACE"}
     settings = Settings.from_env({PREFIX + name: text for name, text in environment.items()})
@@ -66,6 +67,12 @@ def test_one_clients_part_of_the_queue_is_never_more_than_the_queue():
         ("CHECKPOINT_ROOT", "/no/such", "NYSTROM_DEMO_CHECKPOINT_ROOT must be a folder, got '/no/such'"),
         ("WORKER", "7", "NYSTROM_DEMO_WORKER is no setting. Settings are NYSTROM_DEMO_BODY_KB, "),
         ("ORIGINS", "example.org", "NYSTROM_DEMO_ORIGINS must list origins such as https://example.org"),
+        (
+            "HOST",
+            "http://a",
+            "NYSTROM_DEMO_HOST must be a host name or an address such as 0.0.0.0 or ::1, got 'http://a'",
+        ),
+        ("ROOT_PATH", "/a/../b", "NYSTROM_DEMO_ROOT_PATH must be a path such as /attention, got '/a/../b'"),
         ("FRAME_ANCESTORS", "https://a;script-src", "NYSTROM_DEMO_FRAME_ANCESTORS must list origins"),
     ],
 )
@@ -75,13 +82,23 @@ def test_a_setting_that_makes_no_sense_is_refused_by_name(name, text, words):
 
 
 def test_every_field_is_explained():
-    explained = {
-        name.strip() for line in Settings.__doc__.splitlines() if ":" in line for name in line.split(":")[0].split(",")
-    }
-    assert {field.name for field in fields(Settings)} <= explained
+    explained = re.findall(r"^\| `(NYSTROM_DEMO_\w+)` \| .+ \| .+ \|$", settings_table(), re.M)
+    wanted = {PREFIX + field.name.upper() for field in fields(Settings)} - {"NYSTROM_DEMO_SPACE"}
+    assert sorted(explained) == sorted(wanted | {BOX_VARIABLE})
 
 
-def test_the_readme_explains_every_variable_and_no_other():
-    rows = re.findall(r"^\| `(NYSTROM_DEMO_\w+)` \|", README.read_text(), re.M)
-    read = {PREFIX + field.name.upper() for field in fields(Settings)} - {"NYSTROM_DEMO_SPACE"}
-    assert sorted(rows) == sorted(read | {BOX_VARIABLE})
+def test_the_page_on_hosting_has_the_table_as_the_settings_make_it():
+    assert settings_table() in HOSTING.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "host"), [("0.0.0.0", "0.0.0.0"), ("[::1]", "::1"), ("box", "box"), ("", "127.0.0.1")]
+)
+def test_gradios_own_variable_says_where_to_listen_unless_ours_does(name, host):
+    assert Settings.from_env({"GRADIO_SERVER_NAME": name}).host == host
+    assert Settings.from_env({"GRADIO_SERVER_NAME": name, "NYSTROM_DEMO_HOST": "10.0.0.1"}).host == "10.0.0.1"
+
+
+@pytest.mark.parametrize(("text", "path"), [("/a", "/a"), ("a/b/", "/a/b"), ("/", "")])
+def test_the_path_of_a_proxy_begins_with_a_slash_and_ends_without(text, path):
+    assert Settings.from_env({"NYSTROM_DEMO_ROOT_PATH": text}).root_path == path

@@ -8,10 +8,11 @@ ended last, whose end the page then reads first.
 
 import re
 from collections import OrderedDict
-from urllib.parse import parse_qs
+from collections.abc import Mapping
+
+from nystrom_demo.serving.gradio_patches import STREAM_END
 
 HEADER = b"x-ended-stream"
-END = b'data: {"msg":"close_stream"'
 NUMBER = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
 PAGES = 10_000  # whose streams ended last; an older end has been read long ago
 
@@ -23,12 +24,11 @@ class EndedStreams:
         self._pages = pages
         self._numbers: OrderedDict[str, str] = OrderedDict()
 
-    def note(self, query: str, chunk: bytes) -> None:
-        """Take in what a stream, asked for with this query, is about to send. Only a page's own have a number."""
-        if not chunk.startswith(END):
+    def note(self, asked: Mapping[str, str], chunk: bytes) -> None:
+        """Take in what a stream, asked for with these parameters, is about to send. Only a page's own have a number."""
+        if not chunk.startswith(STREAM_END):
             return
-        asked = parse_qs(query)
-        session, number = (asked.get(name, [""])[0] for name in ("session_hash", "stream"))
+        session, number = (asked.get(name, "") for name in ("session_hash", "stream"))
         if NUMBER.match(number):
             self._numbers[session] = number
             self._numbers.move_to_end(session)

@@ -7,18 +7,18 @@ import html
 import inspect
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 import gradio as gr
-from gradio.context import LocalContext
 
 from nystrom_demo.errors import UserError
 from nystrom_demo.limits.budget import Limits, under_limits
 from nystrom_demo.limits.steps import steps_of
 from nystrom_demo.pauses import interrupted_by
 from nystrom_demo.serving.gpu import on_gpu
+from nystrom_demo.serving.gradio_patches import current_client, current_session
 from nystrom_demo.serving.log import client_tag, log, trace_of
 from nystrom_demo.serving.metrics import Metrics
 from nystrom_demo.serving.worker_pool import WorkerPool
@@ -28,11 +28,10 @@ END = object()
 
 
 class HandlerContext(NamedTuple):
-    """What every handler of one server shares: the workers, the limits of a request, the proxies in front."""
+    """What every handler of one server shares: the workers, the limits of a request, what is counted."""
 
     pool: WorkerPool
     limits: Limits = Limits()
-    proxy_hops: int = 0
     metrics: Metrics | None = None
 
 
@@ -65,15 +64,6 @@ def protect_all(demo: gr.Blocks, context: HandlerContext) -> None:
             name = block_fn.api_name or getattr(block_fn.fn, "__qualname__", "handler")
             drawn = block_fn.api_visibility != "public"
             block_fn.fn = protect(block_fn.fn, context, str(name), heavy=block_fn.queue, drawn=drawn)
-
-
-def client_of(headers: Mapping[str, str], peer: str | None, proxy_hops: int) -> str:
-    """The address a request came from: the peer, or the entry that the outermost of our own proxies appended."""
-    if proxy_hops:
-        forwarded = [part.strip() for part in headers.get("x-forwarded-for", "").split(",") if part.strip()]
-        if forwarded:
-            return forwarded[-min(proxy_hops, len(forwarded))][:64]
-    return peer or "unknown"
 
 
 def sentence(error: BaseException, request_id: str) -> str:
@@ -116,15 +106,12 @@ class _Record:
     """One request's line in the log."""
 
     def __init__(self, context: HandlerContext, name: str, drawn: bool):
-        request = LocalContext.request.get(None)
-        peer = getattr(getattr(request, "client", None), "host", None)
-        headers = getattr(request, "headers", None) or {}
-        self.client = client_of(headers, peer, context.proxy_hops)
+        self.client = current_client()
         self.name, self.drawn, self.id = name, drawn, _new_id()
         self.came, self.worked, self.outcome = time.monotonic(), 0.0, "cancelled"
         self.pool = context.pool
         self.limits, self.metrics = context.limits, context.metrics
-        self.visitor = f"{self.client} {getattr(request, 'session_hash', None)}"
+        self.visitor = f"{self.client} {current_session()}"
 
     def call(self, fn: Callable, *args: Any, **kwargs: Any) -> Any:
         """`fn(...)` in the thread that works on it, with whatever it raises turned into one gr.Error."""

@@ -6,25 +6,25 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import matplotlib
 import torch
-from starlette.middleware import Middleware
 
 from nystrom_demo.limits.parallel import SIDE_BY_SIDE
-from nystrom_demo.serving.compression import PackedPage
+from nystrom_demo.serving.compression import Packed
+from nystrom_demo.serving.connections import BACKLOG, BoundedProtocol, Connections, most_connections
 from nystrom_demo.serving.gpu import is_lent
+from nystrom_demo.serving.gradio_patches import bound_queue, served_with, use_pages
 from nystrom_demo.serving.guard import Guard
 from nystrom_demo.serving.handlers import HandlerContext, protect_all
 from nystrom_demo.serving.health import Readiness
-from nystrom_demo.serving.log import log, start_logging
+from nystrom_demo.serving.log import log, own_standard_error, start_logging
 from nystrom_demo.serving.memory import request_limits
 from nystrom_demo.serving.metrics import Metrics
-from nystrom_demo.serving.page_states import use_pages
 from nystrom_demo.serving.settings import Settings
 from nystrom_demo.serving.worker_pool import WorkerPool
 
@@ -50,24 +50,18 @@ def set_threads(settings: Settings) -> int:
     return threads
 
 
-def launch_arguments(
-    demo: gr.Blocks, settings: Settings, readiness: Readiness | None = None, metrics: Metrics | None = None
-) -> dict[str, Any]:
+def launch_arguments(demo: gr.Blocks, settings: Settings) -> dict[str, Any]:
     """The keyword arguments of `demo.launch` for a public host. Also sets up the queue of `demo`.
 
     All requests leave gradio's queue at once, since the pool's line is the fair one; the guard bounds their number.
     """
     demo.queue(max_size=settings.queue, default_concurrency_limit=None, api_open=False)
-    # Gradio would keep its last 10,000 events and tabulate them after each, for a page that the guard does not serve.
-    demo._queue.ANALYTICS_MAX_EVENTS = 0
-    demo._queue.compute_analytics_summary = lambda records: {"functions": {}}
-    demo._queue.pending_messages_per_session.max_size = sys.maxsize  # `forget_unread` bounds it
-    packed = Middleware(PackedPage, quality=5)
-    guard = Middleware(Guard, demo=demo, settings=settings, readiness=readiness, metrics=metrics)
+    bound_queue(demo, settings.unread_mb << 20)
     return {
-        "server_name": settings.host,
+        "server_name": f"[{settings.host}]" if ":" in settings.host else settings.host,
         "server_port": settings.port,
-        "app_kwargs": {"middleware": [packed, guard], "openapi_url": None, "docs_url": None, "redoc_url": None},
+        "root_path": settings.root_path or None,
+        "app_kwargs": {"openapi_url": None, "docs_url": None, "redoc_url": None},
         "max_threads": max(settings.queue, 40),
         "max_file_size": settings.body_kb * 1024,
         "state_session_capacity": settings.sessions,
@@ -83,6 +77,23 @@ def launch_arguments(
         f"<script>{_beside('streams.js')}</script><script>{_beside('restarted.js')}</script>",
         "footer_links": [],
         "quiet": True,
+        "_frontend": False,  # no look at its own page, which it would give three seconds
+    }
+
+
+def server_options(settings: Settings) -> dict[str, Any]:
+    """uvicorn's options beside gradio's."""
+    per_client = None if settings.proxy_hops else settings.connections_per_client  # a proxy's are all from one address
+    connections = Connections(most_connections(settings.connections), per_client)
+    body_bytes = settings.body_kb * 1024
+    return {
+        "http": functools.partial(BoundedProtocol, connections=connections, body_bytes=body_bytes),
+        "ws": "none",
+        "proxy_headers": False,  # `identity` reads them, and once
+        "backlog": BACKLOG,
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+        "server_header": False,
+        "log_config": None,
     }
 
 
@@ -97,9 +108,11 @@ def start(
     ready_check: Callable[[], object],
     warm_up: Callable[[], object] | None = None,
     device: torch.device | None = None,
+    files: Mapping[str, Path] | None = None,
     **more: Any,
 ) -> tuple[WorkerPool, Readiness]:
-    """Launch `demo` behind pool and guard and return while it serves. `more` goes to `demo.launch` (css, theme, head).
+    """Launch `demo` behind pool and guard and return while it serves. `more` goes to `demo.launch` (css, theme, head),
+    `files` are served under /web/ by their names there.
 
     `ready_check` is one small forward pass, run again and again. `warm_up`, what visitors ask for, is run in its place
     until it succeeds; from then on /ready answers 200.
@@ -113,11 +126,13 @@ def start(
     pool = WorkerPool(settings.workers)
     limits = request_limits(settings, device)
     metrics = Metrics(pool)
-    protect_all(demo, HandlerContext(pool, limits, settings.proxy_hops, metrics))
+    protect_all(demo, HandlerContext(pool, limits, metrics))
     first = functools.partial(_warm_up, warm_up or ready_check)
     readiness = Readiness(functools.partial(_run_twice, ready_check), pool, warm_up=first)
-    demo.launch(**{**more, **launch_arguments(demo, settings, readiness, metrics)}, prevent_thread_lock=True)
-    demo.server.config.timeout_keep_alive = KEEP_ALIVE_SECONDS
+    # Around the whole of gradio's app: its own middleware reads headers and packs answers, too.
+    guarded = lambda app: Guard(Packed(app), demo, settings, readiness, metrics, files)  # noqa: E731
+    with served_with(guarded, **server_options(settings)):
+        demo.launch(**{**more, **launch_arguments(demo, settings)}, prevent_thread_lock=True)
     use_pages(demo)
     readiness.start()
     log(
@@ -135,6 +150,8 @@ def launch(demo: gr.Blocks, settings: Settings, *, ready_check: Callable[[], obj
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    start_logging()  # to standard error as it is
+    own_standard_error()
     start(demo, settings, ready_check=ready_check, **more)
     print(f"Running on {demo.local_url}", flush=True)
     while not stop.wait(1.0):  # in slices, so that a signal is seen on every platform

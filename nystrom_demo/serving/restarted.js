@@ -2,7 +2,9 @@
 // was waiting for an answer.
 (() => {
   const EVERY_MS = 15000;
-  const address = new URL("gradio_api/app_id", document.baseURI);
+  // The page's own address as gradio has it: behind a sub-path the document's may end without a slash.
+  const root = window.gradio_config?.root ?? document.baseURI;
+  const address = new URL("gradio_api/app_id", root.replace(/\/?$/, "/"));
   let first = null; // the server's id when the page opened; each start draws a new one
   let misses = 0;
 

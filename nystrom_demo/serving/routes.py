@@ -4,6 +4,9 @@ import re
 from typing import Any
 
 API = "/gradio_api"
+WEB = "/web/"
+HEALTH = ("/health", "/ready")
+METRICS = "/metrics"
 PATH_CHARS, PART_CHARS, QUERY_CHARS = 1_024, 250, 16_384
 NAME = r"(?P<name>[A-Za-z_][A-Za-z0-9_]{0,63})"
 ROUTES = tuple(
@@ -13,11 +16,14 @@ ROUTES = tuple(
         ("GET HEAD", r"/(static|assets|svelte)/[\w./@+-]{1,255}", "page"),
         ("GET HEAD", r"(/gradio_api)?/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/config/?", "page"),
         ("GET HEAD", API + r"/(info/?|app_id|startup-events)", "page"),
-        ("GET HEAD", API + r"/file=.{1,1000}", "page"),
+        ("GET HEAD", WEB + r"[\w./-]{1,200}", "own"),
+        ("GET HEAD", "|".join(HEALTH), "own"),
+        ("GET", METRICS, "own"),
         ("GET", API + r"/heartbeat/[\w-]{1,64}", "stream"),
         ("GET", API + r"/queue/data", "stream"),
-        ("GET", API + rf"/call/{NAME}/[\w-]{{1,64}}", "stream"),
+        ("GET", API + rf"/call/(v2/)?{NAME}/[\w-]{{1,64}}", "stream"),
         ("POST", API + rf"/call/{NAME}/?", "call"),
+        ("POST", API + rf"/call/v2/{NAME}/?", "named"),
         ("POST", API + r"/queue/join", "join"),
         ("POST", API + r"/run/predict/?", "run"),
         ("POST", API + r"/cancel", "cancel"),

@@ -1,8 +1,9 @@
 """What a host may set, all by environment variables, with defaults for a laptop and for a Space."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,99 +13,7 @@ from nystrom_demo.limits.budget import TEXT_CHARS, TEXT_TOKENS
 PREFIX = "NYSTROM_DEMO_"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-SPACES_FRAMES = ("https://huggingface.co", "https://*.hf.space")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Every limit and switch of the server. `Settings.from_env()` reads NYSTROM_DEMO_<FIELD>, e.g. NYSTROM_DEMO_PORT.
-
-    host, port: where to listen; port None takes the first free one from 7860.
-    device: "auto" is cuda where there is one, else cpu.
-    threads: torch threads; 0 for one a core, at most two on a Space's processor.
-    workers: heavy requests that run at once.
-    queue: requests that run or wait; more are refused with 503.
-    queue_per_client, queue_per_session: how many of those one address and one open page may have.
-    memory_gb: what all workers' requests may take together; 0 for what the machine has free, less a reserve.
-    request_seconds: of a worker, the most that one step of a request may be expected to take; 0 for no limit.
-    deadline_seconds: of a worker in all, after which a request that goes in steps is ended; 0 for no limit.
-    text_chars, text_tokens: the longest text, in characters and in word pieces.
-    body_kb: the largest request body.
-    sessions: pages whose last values are kept; one that is no longer among them is told to reload.
-    streams, streams_per_client: open event streams, of which a page has one or two, in all and of one address; more are
-    refused with 503.
-    proxy_hops: proxies in front that append to X-Forwarded-For; the client is that many entries from its right end.
-    origins: further origins whose pages may call the server, comma-separated, as `https://example.org`.
-    frame_ancestors: pages that may show the app in a frame; none by default, those of Spaces on a Space.
-    hub: whether a visitor may name a checkpoint on the Hub; by default where this machine only is served.
-    checkpoint_root: the folder under which a visitor may name a checkpoint; empty for none.
-    mcp: whether the named endpoints are also MCP tools (needs `gradio[mcp]`).
-    metrics: whether /metrics tells, to whoever asks, how many requests there were and what they took; by default where
-    this machine only is served.
-    space: whether this is a Space; read from SPACE_ID, which Spaces set.
-    """
-
-    host: str = "127.0.0.1"
-    port: int | None = None
-    device: str = "auto"
-    threads: int = 0
-    workers: int = 2
-    queue: int = 96
-    queue_per_client: int = 64
-    queue_per_session: int = 16
-    memory_gb: float = 0.0
-    request_seconds: float = 10.0
-    deadline_seconds: float = 300.0
-    text_chars: int = TEXT_CHARS
-    text_tokens: int = TEXT_TOKENS
-    body_kb: int = 512
-    sessions: int = 1_000
-    streams: int = 1_000
-    streams_per_client: int = 400
-    proxy_hops: int = 0
-    origins: tuple[str, ...] = ()
-    frame_ancestors: tuple[str, ...] = ()
-    hub: bool = True
-    checkpoint_root: str = ""
-    mcp: bool = False
-    metrics: bool = True
-    space: bool = False
-
-    @classmethod
-    def from_env(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """The settings that the environment asks for. ValueError, naming the variable, for one that makes no sense."""
-        known = {PREFIX + field.name.upper() for field in fields(cls)} | {BOX_VARIABLE}
-        unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
-        if unknown:
-            raise ValueError(f"{unknown[0]} is no setting. Settings are {', '.join(sorted(known))}.")
-        space = bool(environment.get("SPACE_ID"))
-        values: dict[str, Any] = dict(_space_defaults(environment)) if space else {}
-        for field in fields(cls):
-            text = environment.get(PREFIX + field.name.upper(), "").strip()
-            if text and field.name != "space":
-                values[field.name] = _PARSERS[field.name](PREFIX + field.name.upper(), text)
-        settings = cls(**values, space=space)
-        hub = values.get("hub", settings.loopback_only)
-        metrics = values.get("metrics", settings.loopback_only)
-        return replace(
-            settings, hub=hub, metrics=metrics, queue_per_client=min(settings.queue_per_client, settings.queue)
-        )
-
-    @property
-    def loopback_only(self) -> bool:
-        """Whether only this machine reaches the server, so that any other Host header is a rebinding trick."""
-        return self.host in LOOPBACK and not self.origins and not self.proxy_hops
-
-
-def _space_defaults(environment: Mapping[str, str]) -> dict[str, Any]:
-    host = environment.get("SPACE_HOST", "")
-    return {
-        "host": "0.0.0.0",
-        "port": 7860,
-        "proxy_hops": 1,
-        "origins": (f"https://{host}",) if host else (),
-        "frame_ancestors": SPACES_FRAMES,
-    }
+HUB_PAGES = "https://huggingface.co"  # shows a Space in a frame
 
 
 def _number(kind: type, low: float, high: float) -> Callable[[str, str], float]:
@@ -149,33 +58,144 @@ def _folder(name: str, text: str) -> str:
     return text
 
 
-def _string(name: str, text: str) -> str:
-    return text
+def _host(name: str, text: str) -> str:
+    """A name or address, of IPv6 without the brackets that stand around it in a URL."""
+    host = text.removeprefix("[").removesuffix("]")
+    if not re.fullmatch(r"[\w.-]+|[0-9a-fA-F:.]+(%\w+)?", host, re.ASCII):
+        raise ValueError(f"{name} must be a host name or an address such as 0.0.0.0 or ::1, got {text[:200]!r}.")
+    return host
 
 
-_PARSERS: dict[str, Callable[[str, str], Any]] = {
-    "host": _string,
-    "port": _number(int, 1, 65_535),
-    "device": _device,
-    "threads": _number(int, 0, 1_024),
-    "workers": _number(int, 1, 64),
-    "queue": _number(int, 1, 10_000),
-    "queue_per_client": _number(int, 1, 10_000),
-    "queue_per_session": _number(int, 1, 10_000),
-    "memory_gb": _number(float, 0, 65_536),
-    "request_seconds": _number(float, 0, 86_400),
-    "deadline_seconds": _number(float, 0, 86_400),
-    "text_chars": _number(int, 1, 10_000_000),
-    "text_tokens": _number(int, 1, 10_000_000),
-    "body_kb": _number(int, 1, 1_048_576),
-    "sessions": _number(int, 1, 1_000_000),
-    "streams": _number(int, 1, 1_000_000),
-    "streams_per_client": _number(int, 1, 1_000_000),
-    "proxy_hops": _number(int, 0, 16),
-    "origins": _names,
-    "frame_ancestors": _names,
-    "hub": _switch,
-    "checkpoint_root": _folder,
-    "mcp": _switch,
-    "metrics": _switch,
-}
+def _path(name: str, text: str) -> str:
+    path = "/" + text.strip("/")
+    if path == "/":
+        return ""
+    if not re.fullmatch(r"(/[\w.~-]+)+", path, re.ASCII) or "/.." in path:
+        raise ValueError(f"{name} must be a path such as /attention, got {text[:200]!r}.")
+    return path
+
+
+def _setting(default: Any, parse: Callable[[str, str], Any], meaning: str, shown: str = "") -> Any:
+    """A field with what reads its variable, what it sets, and how its default is written where that is not as it is."""
+    return field(default=default, metadata={"parse": parse, "meaning": meaning, "shown": shown})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every limit and switch of the server. `Settings.from_env()` reads NYSTROM_DEMO_<FIELD>, e.g. NYSTROM_DEMO_PORT;
+    `settings_table()` says what each sets."""
+
+    host: str = _setting("127.0.0.1", _host, "address to listen at", "127.0.0.1, or GRADIO_SERVER_NAME [0.0.0.0]")
+    port: int | None = _setting(None, _number(int, 1, 65_535), "port", "first free from 7860 [7860]")
+    root_path: str = _setting("", _path, "path at which a proxy in front serves the app, as `/attention`", "none")
+    device: str = _setting("auto", _device, "`auto` (cuda where there is one, else cpu), `cpu`, `cuda`, `mps`")
+    threads: int = _setting(0, _number(int, 0, 1_024), "torch threads", "one a core [at most 2]")
+    workers: int = _setting(2, _number(int, 1, 64), "heavy requests that run at once")
+    queue: int = _setting(96, _number(int, 1, 10_000), "requests that run or wait; more get 503")
+    queue_per_client: int = _setting(64, _number(int, 1, 10_000), "of those, one address")
+    queue_per_session: int = _setting(16, _number(int, 1, 10_000), "of those, one open page")
+    memory_gb: float = _setting(
+        0.0,
+        _number(float, 0, 65_536),
+        "what all requests may take together (container, RAM or GPU memory)",
+        "80 % of what is free",
+    )
+    request_seconds: float = _setting(
+        10.0,
+        _number(float, 0, 86_400),
+        "seconds of a worker that one step of a request may be estimated at; more is refused, 0 for no limit",
+    )
+    deadline_seconds: float = _setting(
+        300.0, _number(float, 0, 86_400), "seconds that a whole request may take; it is ended between steps then"
+    )
+    text_chars: int = _setting(TEXT_CHARS, _number(int, 1, 10_000_000), "longest text in characters")
+    text_tokens: int = _setting(TEXT_TOKENS, _number(int, 1, 10_000_000), "longest text in word pieces")
+    body_kb: int = _setting(512, _number(int, 1, 1_048_576), "largest request body; more gets 413")
+    sessions: int = _setting(
+        1_000,
+        _number(int, 1, 1_000_000),
+        "pages whose controls' last values are kept; the one unused longest is forgotten first, and told to reload",
+    )
+    unread_mb: int = _setting(
+        64,
+        _number(int, 1, 65_536),
+        "what all pages' answers may take until they are read, an eighth of it one page's; what pages that left did not"
+        " read goes first, and a page that does not read is refused",
+    )
+    streams: int = _setting(1_000, _number(int, 1, 1_000_000), "open event streams; more get 503")
+    streams_per_client: int = _setting(400, _number(int, 1, 1_000_000), "of those, one address")
+    connections: int = _setting(
+        2_000,
+        _number(int, 1, 1_000_000),
+        "open connections, or fewer where the process may have few files open; the oldest that waits for a request "
+        "makes room",
+    )
+    connections_per_client: int = _setting(
+        512, _number(int, 1, 1_000_000), "of those, one address; where a proxy is in front, it sees to that"
+    )
+    proxy_hops: int = _setting(0, _number(int, 0, 16), "proxies in front that append to `X-Forwarded-For`", "0 [1]")
+    origins: tuple[str, ...] = _setting(
+        (), _names, "further origins whose pages may call the server, comma-separated", "none [the Space's]"
+    )
+    frame_ancestors: tuple[str, ...] = _setting(
+        (), _names, "pages that may show the app in a frame", "none [the Space's own and huggingface.co]"
+    )
+    hub: bool = _setting(
+        True,
+        _switch,
+        "whether visitors may name a checkpoint on the Hub",
+        "on where this machine only is served, else off",
+    )
+    checkpoint_root: str = _setting("", _folder, "folder whose own folders visitors may choose as checkpoints", "none")
+    mcp: bool = _setting(False, _switch, "whether the named endpoints are MCP tools too (needs `gradio[mcp]`)", "off")
+    metrics: bool = _setting(
+        True, _switch, "whether `/metrics` tells Prometheus", "on where this machine only is served, else off"
+    )
+    space: bool = False  # whether this is a Space; read from SPACE_ID, which Spaces set
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """The settings that the environment asks for. ValueError, naming the variable, for one that makes no sense."""
+        variables = {PREFIX + each.name.upper(): each for each in fields(cls) if each.metadata}
+        known = {*variables, BOX_VARIABLE}
+        unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+        if unknown:
+            raise ValueError(f"{unknown[0]} is no setting. Settings are {', '.join(sorted(known))}.")
+        space = bool(environment.get("SPACE_ID"))
+        values: dict[str, Any] = dict(_space_defaults(environment)) if space else {}
+        if host := environment.get("GRADIO_SERVER_NAME", "").strip():  # gradio's own, as containers set it
+            values["host"] = _host("GRADIO_SERVER_NAME", host)
+        for name, each in variables.items():
+            if text := environment.get(name, "").strip():
+                values[each.name] = each.metadata["parse"](name, text)
+        settings = cls(**values, space=space)
+        hub = values.get("hub", settings.loopback_only)
+        metrics = values.get("metrics", settings.loopback_only)
+        per_client = min(settings.queue_per_client, settings.queue)
+        return replace(settings, hub=hub, metrics=metrics, queue_per_client=per_client)
+
+    @property
+    def loopback_only(self) -> bool:
+        """Whether only this machine reaches the server, so that any other Host header is a rebinding trick."""
+        return self.host in LOOPBACK and not self.origins and not self.proxy_hops
+
+
+def settings_table() -> str:
+    """The settings as a table in Markdown: variable, default, what it sets."""
+    rows = [f"| `{BOX_VARIABLE}` | the bundled ones | folder with one checkpoint a task |"]
+    for each in fields(Settings):
+        if each.metadata:
+            default = each.metadata["shown"] or each.default
+            rows.append(f"| `{PREFIX}{each.name.upper()}` | {default} | {each.metadata['meaning']} |")
+    return "\n".join(["| variable | default [Space] | what it sets |", "|---|---|---|", *rows])
+
+
+def _space_defaults(environment: Mapping[str, str]) -> dict[str, Any]:
+    host = environment.get("SPACE_HOST", "")
+    return {
+        "host": "0.0.0.0",
+        "port": 7860,
+        "proxy_hops": 1,
+        "origins": (f"https://{host}",) if host else (),
+        "frame_ancestors": (HUB_PAGES, *((f"https://{host}",) if host else ())),
+    }

@@ -1,7 +1,7 @@
 // A request's answer comes by the page's event stream, which the server ends with the last pending answer. Gradio's page
 // loses the answer to a request that it makes after that end and before it has read so far. So the streams are numbered
 // here, the server says with each accepted request which of them ended last, and the request goes on once that end is
-// read: the page then opens a new stream. See streams.py.
+// read: the page then opens a new stream. See event_streams.py.
 (() => {
   const load = window.fetch;
   const read = []; // for each stream, a promise that the page has read its end

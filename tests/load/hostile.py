@@ -10,8 +10,10 @@ trace, path or package name in a refusal, an accepted request without exactly on
 import argparse
 import asyncio
 import collections
+import contextlib
 import itertools
 import json
+import math
 import random
 import re
 import sys
@@ -51,6 +53,7 @@ class Attack:
         self.statuses, self.kinds = collections.Counter(), collections.Counter()
         self.breaches: list[str] = []
         self.slowest, self.accepted, self.sessions = 0.0, 0, itertools.count()
+        self.health: list[float] = []  # seconds that /health took
 
     async def find_endpoints(self) -> None:
         config = (await self.http.get("/config")).json()
@@ -66,10 +69,21 @@ class Attack:
             if each["backend_fn"]
         ]
 
+    async def watch_health(self) -> None:
+        """Ask ten times a second whether the process lives, by a connection of its own."""
+        async with httpx.AsyncClient(base_url=self.url, timeout=60) as http:
+            while True:
+                began = time.monotonic()
+                with contextlib.suppress(httpx.TransportError):  # closed to make room; the next asks anew
+                    await http.get("/health")
+                    self.health.append(time.monotonic() - began)
+                await asyncio.sleep(0.1)
+
     async def strike(self) -> None:
         """One request of a kind drawn at random."""
         kind = self.random.choices(
-            (self.join, self.call, self.raw_body, self.route, self.wire, self.control), (40, 20, 12, 16, 4, 8)
+            (self.join, self.call, self.raw_body, self.route, self.wire, self.control, self.unread),
+            (38, 19, 12, 16, 4, 8, 3),
         )[0]
         self.kinds[kind.__name__] += 1
         try:
@@ -161,6 +175,17 @@ class Attack:
             self.statuses["closed or silent"] += 1
         finally:
             writer.close()
+
+    async def unread(self) -> None:
+        """One page's requests, again and again, of which it reads no answer."""
+        endpoint = self.random.choice([each for each in self.endpoints if not each.sweep])
+        body = {
+            "fn_index": endpoint.index,
+            "data": endpoint.values,
+            "session_hash": f"unread{self.random.randrange(3)}",
+        }
+        for _ in range(4):
+            await self.post("/queue/join", body)
 
     async def control(self) -> None:
         path = self.random.choice(("/cancel", "/reset", "/heartbeat", "/component_server"))
@@ -256,7 +281,9 @@ async def attack(url: str, count: int, seed: int) -> Attack:
         async with slots:
             await this.strike()
 
+    watch = asyncio.create_task(this.watch_health())
     await asyncio.gather(*(one() for _ in range(count)))
+    watch.cancel()
     await this.http.aclose()
     return this
 
@@ -271,6 +298,8 @@ def main(count: int, program: str, seed: int) -> int:
         print(f"{count} hostile requests in {seconds:.0f} s: {dict(score.kinds)}")
         print(f"statuses {dict(score.statuses)}")
         print(f"{score.accepted} accepted, slowest terminal message {score.slowest:.2f} s")
+        health = [round(seconds * 1e3) for seconds in sorted(score.health)] or [math.nan]
+        print(f"/health: 95th percentile {health[len(health) * 95 // 100]} ms, slowest {health[-1]} ms")
         print(f"memory {before:.0f} MB before, {app.resident_mb():.0f} MB after; alive {alive}, ready {ready}")
         print(f"breaches: {len(score.breaches)}", *score.breaches[:20], sep="\n  ")
         failures = [line for line in app.log.read_text().splitlines() if '"event": "failure"' in line]

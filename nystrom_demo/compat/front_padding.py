@@ -59,7 +59,7 @@ def front_padded_matrices(
     pinv_iterations: int,
     eps: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """kernel_1 (batch, heads, seq, landmarks), kernel_2⁺, and kernel_3 (batch, heads, landmarks, seq): O(n m) memory."""
+    """kernel_1 (batch, heads, seq, landmarks), kernel_2⁺ and kernel_3 (batch, heads, landmarks, seq): O(n m) memory."""
     q_landmarks, k_landmarks, valid = landmarks(q, k, num_landmarks, mask, eps)
     kernel_2_inv = landmark_inverse(q_landmarks, k_landmarks, valid, pinv_iterations)
     return kernel(q, k_landmarks, mask, valid), kernel_2_inv.to(q.dtype), kernel(q_landmarks, k, valid, mask)

@@ -132,9 +132,7 @@ class NystromAttention(nn.Module):
         """q, k, v of x, each (batch, heads, seq, head_dim)."""
         return tuple(t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in self.to_qkv(x).chunk(3, dim=-1))
 
-    def _attend(
-        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None
-    ) -> torch.Tensor:
+    def _attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         m, steps = self.num_landmarks, self.pinv_iterations
         if self.padding == "none":
             return nystrom_attention(q, k, v, m, mask, pinv_iterations=steps)

@@ -20,7 +20,7 @@ from nystrom_demo.attention import iterative_pinv, segment_index
 from nystrom_demo.attention.pseudo_inverse import accumulator
 from nystrom_demo.compat.front_padding import kernel, landmark_inverse, padding_of, scores
 
-STRETCH_SCORES = 2**22  # 16 MB in float32
+STRETCH_SCORES = 2**21  # 8 MB in float32
 
 Project = Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
 
@@ -170,9 +170,7 @@ def _front_padded_segments(tokens: _Tokens, m: int, eps: float) -> _Segments:
     return _Segments(index, (counts + eps)[..., None], counts > 0, None)
 
 
-def _landmark_means(
-    tokens: _Tokens, segments: _Segments, heads: int, length: int
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _landmark_means(tokens: _Tokens, segments: _Segments, heads: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
     """q and k of the landmarks, each (batch, heads, landmarks, head_dim)."""
     batch, m = len(tokens.x), segments.divisor.shape[1]
     index = segments.index + m * torch.arange(batch, device=tokens.x.device)[:, None]
@@ -187,7 +185,7 @@ def _landmark_means(
 
 
 def _mix(tokens: _Tokens, segments: _Segments, landmarks: _Landmarks, readers: torch.Tensor) -> torch.Tensor:
-    """readers · kernel_2⁺ · kernel_3 at the tokens of x, (batch, heads, seq), of readers (batch, heads, 1, landmarks)."""
+    """readers (batch, heads, 1, landmarks) times kernel_2⁺ · kernel_3, at the tokens of x: (batch, heads, seq)."""
     weights = readers @ landmarks.kernel_2_inv
     log_sums = torch.full_like(landmarks.q[..., :1], -torch.inf)  # (batch, heads, landmarks, 1)
     for part in tokens.stretches(landmarks.stretch):

@@ -24,7 +24,7 @@ from nystrom_demo.distributed import Stretch, attention, average_gradients, dist
 
 PROCESSES = 4
 LENGTHS = (5, 11, 2, 7)  # the third is shorter than half a filter, so that its neighbours reach beyond it
-LANDMARKS = (3, 13, 40)  # few; more than a stretch; more than tokens
+PRECISIONS = {"float64": (3, 13, 40), "float32": (13,)}  # landmarks: few; more than a stretch; more than tokens
 MASKS = ("none", "right padding", "scattered", "few tokens", "a stretch of padding")
 HEADS = (
     (NystromformerForSequenceClassification, {"labels": torch.tensor([1, 0])}),
@@ -76,12 +76,11 @@ def make_mask(kind: str, n: int) -> torch.Tensor:
 
 
 def attention_cases(mesh: DeviceMesh, found: Errors) -> None:
-    for dtype in (torch.float64, torch.float32):
-        for m in LANDMARKS:
+    for name, landmarks in PRECISIONS.items():
+        for m in landmarks:
             for kind in MASKS:
-                case = f"{kind}, m = {m}, {str(dtype).removeprefix('torch.')}"
-                for what, error in attention_errors(mesh, m, kind, dtype).items():
-                    found[mesh.size(), case, what] = error
+                for what, value in attention_errors(mesh, m, kind, getattr(torch, name)).items():
+                    found[mesh.size(), f"{kind}, m = {m}, {name}", what] = value
 
 
 def attention_errors(mesh: DeviceMesh, m: int, kind: str, dtype: torch.dtype) -> dict[str, float]:

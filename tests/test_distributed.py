@@ -28,9 +28,9 @@ def found(tmp_path_factory) -> list[cases.Errors]:
 
 
 @pytest.mark.parametrize("processes", [2, 3, 4])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", cases.PRECISIONS)
 def test_outputs_and_gradients_are_those_of_one_process(found, processes, dtype):
-    kinds = [f"{kind}, m = {m}, {dtype}" for kind in cases.MASKS for m in cases.LANDMARKS]
+    kinds = [f"{kind}, m = {m}, {dtype}" for kind in cases.MASKS for m in cases.PRECISIONS[dtype]]
     for errors in found[:processes]:
         chosen = {key: value for key, value in errors.items() if key[0] == processes and key[1] in kinds}
         assert len(chosen) == len(kinds) * 6

@@ -44,7 +44,7 @@ def distributed_nystrom_attention(
         raise ValueError(f"q must have the stretch's (batch, seq) = {wanted}, got {(q.shape[0], q.shape[2])}.")
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     few_tokens = stretch.fewest <= num_landmarks  # some row's tokens are their own landmarks, and lend it their v
-    summed = torch.stack([q, k, v] if few_tokens else [q, k])
+    summed = (q, k, v) if few_tokens else (q, k)
     means, valid = _segment_means(summed, min(num_landmarks, stretch.total), stretch)
     q_landmarks, k_landmarks = means[:2]
 
@@ -59,17 +59,19 @@ def distributed_nystrom_attention(
     return context if conv_weight is None else context + _convolution(v, conv_weight, stretch)
 
 
-def _segment_means(x: torch.Tensor, m: int, stretch: Stretch) -> tuple[torch.Tensor, torch.Tensor]:
+def _segment_means(summed: tuple[torch.Tensor, ...], m: int, stretch: Stretch) -> tuple[torch.Tensor, torch.Tensor]:
     """Landmarks (several, batch, heads, m, head_dim) in float32 or wider of as many x, and which of them are valid."""
-    several, batch, heads, _, head_dim = x.shape
+    batch, heads, _, head_dim = summed[0].shape
     index, lengths = segment_of(stretch.places(), stretch.count, m)  # (batch, seq), (batch, m)
     if stretch.mask is not None:
         index = torch.where(stretch.mask, index, m)  # padding is sent to a spare landmark, which is cut off
-    index = index + (m + 1) * torch.arange(batch, device=x.device)[:, None]
-    rows = x.transpose(2, 3).flatten(3).flatten(1, 2)  # (several, batch * seq, heads * head_dim)
-    sums = rows.new_zeros(several, batch * (m + 1), heads * head_dim, dtype=accumulator(x.dtype))
-    sums = sums.index_add(1, index.flatten(), rows.to(sums.dtype)).unflatten(1, (batch, m + 1))[:, :, :m]
-    means = stretch.sum(sums) / lengths.clamp(min=1)[:, :, None]
+    index = (index + (m + 1) * torch.arange(batch, device=index.device)[:, None]).flatten()
+    sums = []
+    for x in summed:
+        rows = x.transpose(1, 2).reshape(len(index), -1)  # (batch * seq, heads * head_dim), a view of a projection's
+        total = rows.new_zeros(batch * (m + 1), rows.shape[1], dtype=accumulator(x.dtype))
+        sums.append(total.index_add(0, index, rows.to(total.dtype)).unflatten(0, (batch, m + 1))[:, :m])
+    means = stretch.sum(torch.stack(sums)) / lengths.clamp(min=1)[:, :, None]
     return means.unflatten(3, (heads, head_dim)).transpose(2, 3), lengths > 0
 
 

@@ -101,14 +101,18 @@ def segment_index(key_padding_mask: torch.Tensor, num_landmarks: int) -> tuple[t
 
     Of r real tokens in m segments, the first r mod m segments hold ⌊r/m⌋ + 1 tokens, the others ⌊r/m⌋.
     """
-    m = num_landmarks
     count = key_padding_mask.sum(-1, keepdim=True)  # (batch, 1)
     place = key_padding_mask.cumsum(-1) - 1  # (batch, seq), a real token's place among the real ones
+    index, lengths = segment_of(place, count, num_landmarks)
+    return torch.where(key_padding_mask, index, -1), lengths
+
+
+def segment_of(place: torch.Tensor, count: torch.Tensor, m: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The segment (batch, seq) of a token at a place among count (batch, 1), and the lengths (batch, m) of all."""
     short, num_long = count // m, count % m  # (batch, 1), twice
     in_long = num_long * (short + 1)  # how many tokens the longer segments hold together
     index = torch.where(place < in_long, place // (short + 1), num_long + (place - in_long) // short.clamp(min=1))
-    lengths = short + (torch.arange(m, device=place.device) < num_long)  # (batch, m)
-    return torch.where(key_padding_mask, index, -1), lengths
+    return index, short + (torch.arange(m, device=place.device) < num_long)
 
 
 def nystrom_factors(
@@ -136,7 +140,7 @@ def nystrom_factors(
     segments, _ = segment_index(real, m)
 
     kernel_1 = _kernel(q, k_landmarks, _over_keys(valid), scale)  # (batch, heads, seq, m)
-    kernel_2 = _landmark_kernel(q_landmarks, k_landmarks, valid, scale)  # (batch, heads, m, m)
+    kernel_2 = landmark_kernel(q_landmarks, k_landmarks, valid, scale)  # (batch, heads, m, m)
     kernel_2_inv = iterative_pinv(kernel_2, pinv_iterations, inv_coeff_init_option=inv_coeff_init_option)
     kernel_3 = _kernel(q_landmarks, k, _over_keys(key_padding_mask), scale)  # (batch, heads, m, seq)
 
@@ -184,7 +188,7 @@ def nystrom_attention(
 
     q_landmarks, valid = segment_means(q, num_landmarks, key_padding_mask)
     k_landmarks, _ = segment_means(k, num_landmarks, key_padding_mask)
-    kernel_2 = _landmark_kernel(q_landmarks, k_landmarks, valid, scale)
+    kernel_2 = landmark_kernel(q_landmarks, k_landmarks, valid, scale)
     kernel_2_inv = iterative_pinv(kernel_2, pinv_iterations, inv_coeff_init_option=inv_coeff_init_option)
 
     # kernel_3 · v: what each landmark gathers from the tokens, (batch, heads, m, head_dim)
@@ -255,7 +259,7 @@ def _kernel(queries: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor | None
     return scores.softmax(-1)
 
 
-def _landmark_kernel(
+def landmark_kernel(
     q_landmarks: torch.Tensor, k_landmarks: torch.Tensor, valid: torch.Tensor | None, scale: float | None
 ) -> torch.Tensor:
     """kernel_2 in float32 or wider; the identity where a landmark stands for no token, so that it stays regular."""

@@ -36,10 +36,14 @@ def gray_code_order(
     directions = torch.randn(len(q), q.shape[-1], bits, generator=generator).to(q)
     orders = []
     for x in (q, k):
-        gray = (x @ directions > 0).long()
-        binary = gray.flip(-1).cumsum(-1) % 2  # the place of a Gray code: each bit the parity of those above it
-        orders.append((binary.flip(-1) * 2 ** torch.arange(bits, device=x.device)).sum(-1).argsort(stable=True))
+        orders.append(gray_place((x @ directions > 0).long()).argsort(stable=True))
     return tuple(orders)
+
+
+def gray_place(code: torch.Tensor) -> torch.Tensor:
+    """The place of a Gray code (…, bits), lowest bit first: a binary digit is the parity of its bit and those above."""
+    digits = code.flip(-1).cumsum(-1).flip(-1) % 2
+    return (digits * 2 ** torch.arange(code.shape[-1], device=code.device)).sum(-1)
 
 
 def rotation_order(

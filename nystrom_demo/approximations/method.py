@@ -70,11 +70,11 @@ class Approximation:
         replaces 1/√d. ValueError for shapes, a mask, a budget or a seed that do not fit.
         """
         output = torch.zeros_like(v)
-        for row, real, (q_row, k_row, v_row) in _rows(q, k, v, m, key_padding_mask, seed):
-            if self.is_exact(q_row.shape[1], m):
-                attended = softmax_attention(q_row[None], k_row[None], v_row[None], scale=scale)[0]
+        for row, real, inputs in _rows(q, k, v, m, key_padding_mask, seed):
+            if self.is_exact(inputs[0].shape[1], m):
+                attended = softmax_attention(*(x[None] for x in inputs), scale=scale)[0]
             else:
-                attended = self._operator(q_row, k_row, v_row, m, seed, scale).attend(v_row)
+                attended = self.operator(*inputs, m, seed=seed, scale=scale).attend(_wide(inputs[2]))
             output[row][:, real] = attended.to(v.dtype)
         return output
 
@@ -91,28 +91,25 @@ class Approximation:
     ) -> torch.Tensor:
         """The matrix in place of softmax(q kᵀ/√d), (batch, heads, seq, seq), for looking at; zero at padding."""
         maps = q.new_zeros(*q.shape[:3], q.shape[2])
-        for row, real, (q_row, k_row, v_row) in _rows(q, k, v, m, key_padding_mask, seed):
-            made = self.operator(q_row, k_row, v_row, m, seed=seed, scale=scale).map().to(q.dtype)
+        for row, real, inputs in _rows(q, k, v, m, key_padding_mask, seed):
             places = torch.arange(q.shape[2], device=q.device)[real]
-            maps[row][:, places[:, None], places] = made
+            made = self.operator(*inputs, m, seed=seed, scale=scale).map()
+            maps[row][:, places[:, None], places] = made.to(q.dtype)
         return maps
 
     def operator(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, m: int, *, seed: int = 0, scale: float | None = None
     ) -> Operator:
         """What stands for S on one text without padding: q, k, v are (heads, n, head_dim). Multiply, or look at it."""
+        q, k, v = _wide(q), _wide(k), _wide(v)
+        scale = q.shape[-1] ** -0.5 if scale is None else scale
         if self.is_exact(q.shape[1], m):
-            return Product(softmax_kernel(q, k, q.shape[-1] ** -0.5 if scale is None else scale))
-        return self._operator(q, k, v, m, seed, scale)
+            return Product(softmax_kernel(q, k, scale))
+        return self.build(q, k, v, min(m, q.shape[1]), scale, torch.Generator().manual_seed(seed))
 
     def is_exact(self, n: int, m: int) -> bool:
         """Whether a budget of m is exact attention on n tokens."""
         return self.exact_at_full and m >= n
-
-    def _operator(self, q, k, v, m: int, seed: int, scale: float | None) -> Operator:
-        q, k, v = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (q, k, v))
-        scale = q.shape[-1] ** -0.5 if scale is None else scale
-        return self.build(q, k, v, min(m, q.shape[1]), scale, torch.Generator().manual_seed(seed))
 
 
 def check_budget(m: int) -> None:
@@ -135,3 +132,8 @@ def _rows(q, k, v, m, key_padding_mask, seed) -> Iterator[tuple[int, slice | tor
     for row in range(len(q)):
         real = slice(None) if key_padding_mask is None else key_padding_mask[row]
         yield row, real, tuple(x[row][:, real] for x in (q, k, v))
+
+
+def _wide(x: torch.Tensor) -> torch.Tensor:
+    """x in float32 or wider: methods invert, and sum many terms."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

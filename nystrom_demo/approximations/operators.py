@@ -117,6 +117,12 @@ def softmax_kernel(queries: torch.Tensor, keys: torch.Tensor, scale: float) -> t
     return (queries @ keys.mT * scale).softmax(-1)
 
 
+def rows_to_one(left: torch.Tensor, right: torch.Tensor) -> Product:
+    """left · right, each row divided by its sum. A row that is zero throughout, by underflow, stays so."""
+    sums = left @ right.sum(-1, keepdim=True)  # (heads, n, 1)
+    return Product(left / torch.where(sums == 0, 1, sums), right)
+
+
 def _row_blocks(index: torch.Tensor, width: int) -> list[slice]:
     heads, n, w = index.shape
     rows = max(1, BLOCK // max(1, heads * w * width))

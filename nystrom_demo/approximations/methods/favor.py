@@ -3,7 +3,7 @@
 import torch
 
 from nystrom_demo.approximations.method import Approximation, Cost
-from nystrom_demo.approximations.operators import Product
+from nystrom_demo.approximations.operators import Product, rows_to_one
 
 
 def build(
@@ -15,8 +15,7 @@ def build(
     q_features = (q_features - q_features.amax(-1, keepdim=True)).exp()
     k_features = log_features(k * scale**0.5, directions)
     k_features = (k_features - k_features.amax((1, 2), keepdim=True)).exp()
-    row_sums = q_features @ k_features.sum(1).unsqueeze(-1)
-    return Product(q_features / row_sums, k_features.mT)
+    return rows_to_one(q_features, k_features.mT)
 
 
 def log_features(x: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:

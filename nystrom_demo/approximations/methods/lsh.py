@@ -11,6 +11,8 @@ from nystrom_demo.approximations.method import Approximation, Cost
 from nystrom_demo.approximations.methods.window import centred_windows
 from nystrom_demo.approximations.operators import SparseRows, gathered_scores
 
+MAX_BUCKETS = 64
+
 
 def build(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, m: int, scale: float, generator: torch.Generator
@@ -22,8 +24,8 @@ def build(
 
 
 def num_buckets(n: int, m: int) -> int:
-    """An even number of buckets that hold about m tokens each."""
-    return 2 * max(1, n // (2 * m))
+    """An even number of buckets that hold about m tokens each, up to MAX_BUCKETS, so that hashing costs O(n)."""
+    return min(2 * max(1, n // (2 * m)), MAX_BUCKETS)
 
 
 METHODS = (

@@ -8,7 +8,7 @@ import torch
 
 from nystrom_demo.approximations.method import Approximation, Cost
 from nystrom_demo.approximations.methods.nystrom_random import random_tokens
-from nystrom_demo.approximations.operators import Product, take
+from nystrom_demo.approximations.operators import Product, rows_to_one, take
 
 RIDGE = 0.1  # γ, as in the published code
 
@@ -25,14 +25,18 @@ def build(
     right = torch.cholesky_solve(gaussian_kernel(landmarks, k), torch.linalg.cholesky(core))  # (heads, m, n)
     squares = k.square().sum(-1) / 2
     right = right * (squares - squares.amax(-1, keepdim=True)).exp().unsqueeze(1)
-    left = gaussian_kernel(q, landmarks)  # (heads, n, m)
-    return Product(left / (left @ right.sum(-1, keepdim=True)), right)
+    left = log_gaussian_kernel(q, landmarks)  # (heads, n, m), to a factor of each row that its sum takes away
+    return rows_to_one((left - left.amax(-1, keepdim=True)).exp(), right)
 
 
 def gaussian_kernel(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """exp(−‖x − y‖²/2), (heads, rows of x, rows of y)."""
+    return log_gaussian_kernel(x, y).exp()
+
+
+def log_gaussian_kernel(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     squares = x.square().sum(-1).unsqueeze(2) + y.square().sum(-1).unsqueeze(1)
-    return (x @ y.mT - squares / 2).clamp(max=0).exp()
+    return (x @ y.mT - squares / 2).clamp(max=0)
 
 
 METHODS = (

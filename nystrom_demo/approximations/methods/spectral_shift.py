@@ -30,7 +30,8 @@ def shifted_core(kernel_2: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch
     trace = kernel_2.diagonal(dim1=-2, dim2=-1).sum(-1)
     kept = ((left * values.unsqueeze(-2)) @ right).diagonal(dim1=-2, dim2=-1).sum(-1)
     delta = (trace - kept) / max(m - rank, 1) if rank < m else torch.zeros_like(trace)
-    inverse = (right.mT / values.unsqueeze(-2)) @ left.mT  # A_r⁺
+    negligible = values <= torch.finfo(values.dtype).eps * m * values[:, :1]  # of a kernel whose rank is below r
+    inverse = (right.mT * torch.where(negligible, 0, 1 / values).unsqueeze(-2)) @ left.mT  # A_r⁺
     return inverse - delta[:, None, None] * (inverse @ inverse), delta
 
 

@@ -221,7 +221,7 @@ def test_thinning_with_little_chance_keeps_the_output_better_than_random_keys(mo
 
     thinned = sum(error(thinformer.thinned_tokens(k, v, m, draw(seed))) for seed in range(8))
     drawn = sum(error(nystrom_random.random_tokens(3, n, m, draw(seed))) for seed in range(8))
-    assert thinned < 0.75 * drawn
+    assert thinned < 0.85 * drawn
 
 
 def test_the_heaviest_columns_by_hand():

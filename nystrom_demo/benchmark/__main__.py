@@ -5,12 +5,14 @@ from collections.abc import Sequence
 
 import torch
 
+from nystrom_demo.benchmark import approximations as near
 from nystrom_demo.benchmark.commands import COMMANDS
 from nystrom_demo.benchmark.methods import METHODS
 from nystrom_demo.benchmark.report import machine
 from nystrom_demo.benchmark.table import table
+from nystrom_demo.checkpoints import TASKS
 
-ALL = COMMANDS | {"table": table}
+ALL = COMMANDS | {"approximations": near.approximations, "table": table}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,6 +51,12 @@ def build_parser() -> argparse.ArgumentParser:
             added.add_argument("--methods", nargs="+", choices=list(METHODS), metavar="NAME", help=", ".join(METHODS))
             added.add_argument("--whole-model", action="store_true", help="the whole model, not attention alone")
             added.add_argument("--backward", action="store_true", help="forward and backward")
+        if name == "approximations":
+            added.add_argument("--texts", required=True, metavar="FILE", help="paragraphs to read, one a line")
+            added.add_argument("--num-texts", type=int, default=near.TEXTS, help=f"(default: {near.TEXTS})")
+            added.add_argument("--seeds", type=int, default=near.SEEDS, help=f"(default: {near.SEEDS})")
+            added.add_argument("--budgets", type=int, nargs="+", default=near.BUDGETS, metavar="M")
+            added.add_argument("--tasks", nargs="+", choices=TASKS, help="whose heads (default: question-answering)")
     return parser
 
 

@@ -6,11 +6,14 @@ import pytest
 import torch
 from attention_by_hand import padded, qkv
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import BertConfig, BertModel
 
-from nystrom_demo import nystrom_attention, softmax_attention
+from nystrom_demo import AttentionSettings, nystrom_attention, register_attention, softmax_attention
+from nystrom_demo.analysis import collect_layers
 from nystrom_demo.approximations import APPROXIMATIONS, get
 from nystrom_demo.approximations.registry import load
 from nystrom_demo.attention import softmax_attention_map
+from nystrom_demo.config import EXACT
 
 NAMES = list(APPROXIMATIONS)
 N, M = 13, 5
@@ -194,7 +197,7 @@ def test_gradients_reach_what_the_output_is_made_of(name):
 def test_bad_input_gets_the_package_s_errors():
     q, k, v = qkv(N)
     favor = get("favor")
-    with pytest.raises(ValueError, match=r"k must have the shape of q"):
+    with pytest.raises(ValueError, match="k must have the shape of q"):
         favor(q, k[:, :, 1:], v, M)
     with pytest.raises(ValueError, match=r"key_padding_mask must be \(batch, seq\) = \(2, 13\), got \(2, 12\)"):
         favor(q, k, v, M, torch.ones(2, 12, dtype=torch.bool))
@@ -235,3 +238,41 @@ def test_nothing_of_size_n_squared_is_held_but_by_oracles():
     for method in APPROXIMATIONS.values():
         if not method.oracle:
             assert method.operator(q, k, v, m).held <= 2 * n * (m + 32) < n * n / 10
+
+
+# In models
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_checkpoints):
+    return tiny_checkpoints["masked-lm"].model
+
+
+@pytest.mark.parametrize("name", ["favor", "wildcat", "nystrom-kmeans"])
+def test_settings_take_an_approximation_by_name(encoder, name):
+    ids = torch.randint(5, encoder.config.vocab_size, (1, N), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        exact = encoder(ids, attention_settings=EXACT).logits
+        near = encoder(ids, attention_settings=AttentionSettings(name, M), output_attentions=True)
+        alone = encoder(ids, attention_settings=AttentionSettings(name, M)).logits
+    torch.testing.assert_close(near.logits, alone)
+    assert relative(alone, exact) > 1e-4
+    (first,) = collect_layers(encoder, ids, layers=[0])
+    torch.testing.assert_close(near.attentions[0], get(name).map(first.q, first.k, first.v, M))
+
+
+def test_an_encoder_of_transformers_runs_an_approximation_by_name():
+    register_attention("favor")
+    config = BertConfig(vocab_size=50, hidden_size=24, num_hidden_layers=1, num_attention_heads=3, intermediate_size=32)
+    model = BertModel(config).eval()
+    ids = torch.randint(5, 50, (2, N), generator=torch.Generator().manual_seed(1))
+    mask = torch.arange(N) < torch.tensor([[N], [7]])
+    with torch.no_grad():
+        exact = model(ids, mask).last_hidden_state
+        model.set_attn_implementation("favor")
+        model.config.num_landmarks = M
+        near, alone = model(ids, mask).last_hidden_state, model(ids[1:, :7]).last_hidden_state
+    assert relative(near, exact) > 1e-4
+    torch.testing.assert_close(near[1:, :7], alone, rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="approximation must be one of"):
+        register_attention("performer")

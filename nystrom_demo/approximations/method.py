@@ -127,6 +127,9 @@ def check_seed(seed: int) -> None:
 def _rows(q, k, v, m, key_padding_mask, seed) -> Iterator[tuple[int, slice | torch.Tensor, tuple[torch.Tensor, ...]]]:
     """(row, which of its tokens are real, its q, k, v of the real tokens) of a checked batch."""
     check_inputs(q, k, v, key_padding_mask)
+    for name, x in (("k", k), ("v", v)):  # these are ways for self-attention
+        if x.shape != q.shape:
+            raise ValueError(f"{name} must have the shape of q, {tuple(q.shape)}, got {tuple(x.shape)}.")
     check_budget(m)
     check_seed(seed)
     for row in range(len(q)):

@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
             added.add_argument("--texts", required=True, metavar="FILE", help="paragraphs to read, one a line")
             added.add_argument("--num-texts", type=int, default=near.TEXTS, help=f"(default: {near.TEXTS})")
             added.add_argument("--seeds", type=int, default=near.SEEDS, help=f"(default: {near.SEEDS})")
+            added.add_argument("--only-layers", type=int, nargs="+", metavar="L", help="counted from 0 (default: all)")
             added.add_argument("--budgets", type=int, nargs="+", default=near.BUDGETS, metavar="M")
             added.add_argument("--tasks", nargs="+", choices=TASKS, help="whose heads (default: question-answering)")
     return parser

@@ -34,8 +34,8 @@ def approximations(options: argparse.Namespace) -> Result:
     lines.append(markdown_table(["method", f"time, n = {n}, m = {max(options.budgets)}"], times))
     intro = (
         f"Relative errors at m = {' and '.join(map(str, options.budgets))} on {options.num_texts} texts of {n} tokens, "
-        f"every layer and head, {options.seeds} seeds where there is chance: the median head's, with its 95 % interval "
-        "over texts."
+        f"every head of {'all layers' if options.only_layers is None else f'layers {options.only_layers}'}, "
+        f"{options.seeds} seeds where there is chance: the median head's, with its 95 % interval over texts."
     )
     return Result("Approximations", "\n\n".join([intro, *lines]), pd.concat(frames))
 
@@ -58,7 +58,7 @@ def _errors_of_head(checkpoint: Checkpoint, paragraphs: list[str], n: int, optio
     tables = []
     with tqdm(total=options.num_texts * len(APPROXIMATIONS), unit="method", leave=False) as bar:
         for index, input_ids in enumerate(texts_of(checkpoint, paragraphs, n, options.num_texts)):
-            layers = collect_layers(checkpoint.model, input_ids)
+            layers = collect_layers(checkpoint.model, input_ids, layers=options.only_layers)
             for table in approximation_errors(layers, options.budgets, seeds=range(options.seeds)):
                 tables.append(table.assign(text=index))
                 bar.set_postfix_str(f"text {index + 1}, {table.method[0]}")

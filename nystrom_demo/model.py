@@ -286,7 +286,8 @@ class NystromformerPreTrainedModel(PreTrainedModel):
         if requested_attention not in IMPLEMENTATIONS + OTHERS:
             raise ValueError(
                 f'Specified `attn_implementation="{requested_attention}"` is not supported; '
-                f"a Nyströmformer attends by one of {', '.join(IMPLEMENTATIONS)}, or approximately by {', '.join(OTHERS)}."
+                f"a Nyströmformer attends by one of {', '.join(IMPLEMENTATIONS)}; "
+                f"approximations go by {', '.join(OTHERS)}."
             )
         return requested_attention
 

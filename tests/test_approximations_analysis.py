@@ -19,6 +19,7 @@ from nystrom_demo.approximations import APPROXIMATIONS, get
 from nystrom_demo.benchmark.__main__ import main
 from nystrom_demo.benchmark.approximations import texts_of
 from nystrom_demo.config import AttentionSettings
+from nystrom_demo.tasks import compare_approximations, sweep_landmarks
 
 NAMES = ["nystrom", "favor", "top-keys", "wildcat"]
 
@@ -170,3 +171,22 @@ def test_the_command_makes_the_table_and_its_csv(tiny_box, tmp_path, monkeypatch
     assert all(f"| {method.label} |" in printed for method in APPROXIMATIONS.values())
     assert set(table.method) == set(APPROXIMATIONS) and set(table.budget) == {3, 5} and (table.texts == 2).all()
     assert (table.low <= table["median"]).all() and (table["median"] <= table.high).all()
+
+
+# What an answer notices
+
+
+def test_a_head_answers_under_each_method_in_turn(tiny_checkpoints):
+    text = "the cat sat on the mat and the dog sat on the cat"
+    checkpoint = tiny_checkpoints["sequence-classification"]
+    exact, ours, other, full = compare_approximations(
+        checkpoint, text, methods=["nystrom", "linformer", "top-keys"], num_landmarks=2, seed=3
+    )
+    assert (exact.method, exact.agrees) == ("exact", True) and 0 < exact.probability <= 1
+    assert (ours.method, other.method) == ("nystrom", "linformer") and other.probability != exact.probability
+    (_, point) = sweep_landmarks(checkpoint, text, landmarks=[2])
+    assert (ours.answer, ours.probability) == (point.answer, point.probability)
+    (_, whole) = compare_approximations(checkpoint, text, methods=["top-keys"], num_landmarks=500)
+    assert whole.probability == pytest.approx(exact.probability, rel=1e-4) and full.probability != whole.probability
+    with pytest.raises(ValueError, match="implementation of attention_settings must be one of"):
+        list(compare_approximations(checkpoint, text, methods=["performer"]))

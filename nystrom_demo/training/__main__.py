@@ -44,6 +44,9 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("folder", type=Path, help="checkpoint folder, a run's folder for its last, or a box")
     evaluate.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     evaluate.add_argument("--landmarks", default="4,8,16,32,64,128,exact", help="numbers of landmarks, with commas")
+    text = "how the models attend: nystrom, or another approximation of `nystrom_demo.approximations`"
+    evaluate.add_argument("--attention", default="nystrom", metavar="NAME", help=text)
+    evaluate.add_argument("--seed", type=int, default=0, help="of an approximation that draws")
     evaluate.add_argument("--limit", type=int, help="examples of a measure at most")
     evaluate.add_argument("--only", default="", help="tasks, with commas; all by default")
     evaluate.add_argument("--json", type=Path, help="write the figures here")
@@ -119,6 +122,7 @@ def _train(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     import torch
 
+    from nystrom_demo.config import AttentionSettings
     from nystrom_demo.training.evaluate import evaluate, write_rows
     from nystrom_demo.training.plan import EXACT_LANDMARKS
 
@@ -127,7 +131,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     landmarks = [EXACT_LANDMARKS if m == "exact" else int(m) for m in arguments.landmarks.split(",")]
     only = [task for task in arguments.only.split(",") if task]
     device = "cuda" if torch.cuda.is_available() and not arguments.cpu else "cpu"
-    rows = evaluate(folder, arguments.data, read_recipe(arguments.recipe), landmarks, arguments.limit, only, device)
+    settings = AttentionSettings(arguments.attention, seed=arguments.seed)
+    recipe = read_recipe(arguments.recipe)
+    rows = evaluate(folder, arguments.data, recipe, landmarks, arguments.limit, only, device, settings)
     if arguments.json:
         write_rows(rows, arguments.json)
 

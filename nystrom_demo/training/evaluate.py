@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_model
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
-from nystrom_demo.config import NystromformerConfig
+from nystrom_demo.config import AttentionSettings, NystromformerConfig, check_settings
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.training.data import task_tokenizers
 from nystrom_demo.training.measures import MEASURES, Bench, label
@@ -39,15 +39,19 @@ def evaluate(
     limit: int | None = None,
     only: Sequence[str] = (),
     device: str = "cpu",
+    settings: AttentionSettings | None = None,
 ) -> list[Row]:
-    """Measure the models in `folder`, printing each row as it is known. `only` names tasks; none for all there are."""
+    """Measure the models in `folder`, printing each row as it is known. `only` names tasks; none for all there are.
+
+    settings: the attention whose number of landmarks is varied, by default the package's.
+    """
     models, tokenizers = load_models(folder, recipe)
     for model in models.values():
         model.to(device)
         model.base_model.to(device)  # which a head does not own where several share it
     if unknown := sorted(set(only) - set(models)):
         raise ValueError(f"{folder} has no head for {', '.join(unknown)}, only {', '.join(models)}.")
-    bench = Bench(models, tokenizers, data, tuple(landmarks), limit)
+    bench = Bench(models, tokenizers, data, tuple(landmarks), limit, check_settings(settings or AttentionSettings()))
     rows: list[Row] = []
     print(header(landmarks))
     for name, (task, measure) in MEASURES.items():

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from nystrom_demo.config import AttentionSettings
+from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.tasks.label_sequence import likeliest_labels
 from nystrom_demo.training import readers, scores
 from nystrom_demo.training.batches import Vocabulary, collate, mask_words, pad
@@ -30,6 +30,7 @@ from nystrom_demo.training.plan import EXACT_LANDMARKS, cut_batches
 EVERYDAY = Path(__file__).with_name("everyday")
 Figures = dict[str, dict[str, float]]  # the measure's name, then the landmarks ("exact" too): percentage or count
 EVALUATION_TOKENS = 4096  # of a batch
+LANDMARKS = AttentionSettings()  # the package's own, of which the number is varied
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Bench:
     """Models and tokenizers by task, the data folder, and the numbers of landmarks to measure at.
 
     limit: examples of a measure at most, the first ones of its file; None for all.
+    settings: how the models attend, with each of the numbers of landmarks.
     """
 
     models: dict[str, PreTrainedModel]
@@ -44,9 +46,14 @@ class Bench:
     data: Path
     landmarks: tuple[int, ...]
     limit: int | None = None
+    settings: AttentionSettings = LANDMARKS
 
     def first(self, rows: Sequence) -> Sequence:
         return rows[: self.limit]
+
+    def at(self, num_landmarks: int) -> AttentionSettings:
+        """The attention with so many landmarks; exact attention itself for what stands for it."""
+        return EXACT if num_landmarks == EXACT_LANDMARKS else self.settings._replace(num_landmarks=num_landmarks)
 
 
 def sentiment(bench: Bench) -> Figures:
@@ -126,7 +133,7 @@ def everyday_sentences(bench: Bench) -> Figures:
         place = inputs["input_ids"][0].tolist().index(tokenizer.mask_token_id)
         for m in bench.landmarks:
             with torch.inference_mode():
-                logits = model(**inputs, attention_settings=AttentionSettings("nystrom", m)).logits[0, place]
+                logits = model(**inputs, attention_settings=bench.at(m)).logits[0, place]
             words = tokenizer.convert_ids_to_tokens(logits.topk(5).indices.tolist())
             right[label(m)] += any(word in row["accepted"] for word in words)
     return {"of 30": right}
@@ -162,7 +169,7 @@ def label(num_landmarks: int) -> str:
 def predict(bench: Bench, task: str, examples: Sequence[Example], num_landmarks: int) -> list[np.ndarray]:
     """Each example's logits without padding: (classes,), (seq, labels), (2, seq) for answers, (choices,)."""
     model = bench.models[task]
-    settings = AttentionSettings("nystrom", num_landmarks)
+    settings = bench.at(num_landmarks)
     vocabulary = Vocabulary.of(bench.tokenizers[task])
     found: list[np.ndarray] = [np.empty(0)] * len(examples)
     for members in _by_length(examples):
@@ -257,7 +264,7 @@ def _mask_ranks(bench: Bench, part: Sequence[Example], m: int, vocabulary: Vocab
         hidden_states = model.nystromformer(
             input_ids=shown,
             attention_mask=mask,
-            attention_settings=AttentionSettings("nystrom", m),
+            attention_settings=bench.at(m),
             return_dict=True,
         ).last_hidden_state
         logits = model.cls(hidden_states[torch.from_numpy(hidden)])  # (hidden words, vocab_size)

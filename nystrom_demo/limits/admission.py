@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from nystrom_demo.approximations import get
 from nystrom_demo.config import AttentionSettings
 from nystrom_demo.limits.budget import current_limits
 from nystrom_demo.limits.estimates import (
+    approximation_bytes,
     encoder_bytes,
     layers_bytes,
     lengths_bytes,
@@ -37,6 +39,13 @@ def admit_reading(config: Any, num_tokens: int) -> None:
 def admit_maps(num_tokens: int, num_landmarks: int) -> None:
     """Admit one head's maps and factors."""
     admit(maps_bytes(num_tokens, num_landmarks), f"The maps of {num_tokens:,} tokens")
+
+
+def admit_approximation(name: str, heads: int, num_tokens: int, budget: int, head_dim: int) -> None:
+    """Admit the errors of one layer's heads under an approximation. ValueError for a name that there is not."""
+    method = get(name)
+    needed = approximation_bytes(method, heads, num_tokens, budget, head_dim)
+    admit(needed, f"{method.label} at m = {budget:,} on {num_tokens:,} tokens")
 
 
 def admit_spectrum(num_tokens: int) -> None:

@@ -9,6 +9,7 @@ from analysis_by_hand import HEADS, N, errors_in_double, random_inputs
 from nystrom_demo import figures
 from nystrom_demo.analysis import (
     approximation_errors,
+    approximation_maps,
     best_rank_errors,
     exact_map,
     method_facts,
@@ -80,6 +81,25 @@ def test_what_there_is_not_is_refused():
     ):
         with pytest.raises(ValueError, match=words):
             list(approximation_errors([random_inputs()], *options))
+
+
+@pytest.mark.parametrize("name", APPROXIMATIONS)
+def test_one_head_alone_has_the_numbers_that_it_has_among_all(name):
+    text = random_inputs()
+    whole, alone = (next(approximation_errors([text], [4], [name], [2], head=head)) for head in (None, 1))
+    pd.testing.assert_frame_equal(whole[whole["head"] == 1].reset_index(drop=True), alone, rtol=1e-4)
+    maps = approximation_maps(text, 1, name, 4, seed=2)
+    torch.testing.assert_close(maps.landmark, get(name).map(text.q, text.k, text.v, 4, seed=2)[0, 1])
+    torch.testing.assert_close(maps.difference, maps.landmark - exact_map(text, 1))
+
+
+def test_a_head_that_is_not_there_is_refused():
+    for ask in (
+        lambda: list(approximation_errors([random_inputs()], [4], ["favor"], head=HEADS)),
+        lambda: approximation_maps(random_inputs(), HEADS, "favor", 4),
+    ):
+        with pytest.raises(ValueError, match="head must be an integer from 0 to 2, got 3"):
+            ask()
 
 
 def test_a_method_s_facts_are_a_table():

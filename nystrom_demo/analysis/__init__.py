@@ -8,6 +8,7 @@ Results are tensors in a NamedTuple, or a DataFrame.
 
 from nystrom_demo.analysis.approximations import (
     approximation_errors,
+    approximation_maps,
     method_facts,
     pareto_front,
     spread_over_texts,
@@ -41,6 +42,7 @@ __all__ = [
     "LogitErrors",
     "Maps",
     "approximation_errors",
+    "approximation_maps",
     "attention_maps",
     "best_rank_errors",
     "blocked_errors",

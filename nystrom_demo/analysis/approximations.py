@@ -1,13 +1,15 @@
 """Many ways to approximate one head: their errors beside the best of rank m, their costs, and how sure all that is."""
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
-from nystrom_demo.analysis.layers import LayerInputs
+from nystrom_demo.analysis.layers import LayerInputs, check_head
+from nystrom_demo.analysis.maps import Maps, exact_map
 from nystrom_demo.analysis.spectra import best_rank_errors
 from nystrom_demo.approximations import APPROXIMATIONS, Approximation, get
 from nystrom_demo.approximations.method import check_budget, check_seed
@@ -18,9 +20,10 @@ CONFIDENCE = 0.95
 
 
 class _Exact(NamedTuple):
-    """One layer's exact attention of a text: the map (heads, n, n), its output, and each head's singular values."""
+    """Some heads of one layer on a text: their exact maps (heads, n, n), outputs, and singular values."""
 
     text: LayerInputs
+    heads: list[int]
     map: torch.Tensor
     output: torch.Tensor
     values: torch.Tensor
@@ -32,22 +35,43 @@ def approximation_errors(
     methods: Sequence[str] | None = None,
     seeds: Sequence[int] = (0,),
     *,
+    head: int | None = None,
     row: int = 0,
 ) -> Iterator[pd.DataFrame]:
     """The errors of each method on every head of these layers, one table a method as soon as it is known.
 
-    methods: names of `APPROXIMATIONS`, all unless told. seeds: a method without chance has the first alone.
+    methods: names of `APPROXIMATIONS`, all unless told. seeds: a method without chance has the first alone. head: this
+    one alone; its numbers are those it has among all.
     Columns: method, layer, head, num_tokens, budget, seed; frobenius ‖Ŝ − S‖_F/‖S‖_F; output ‖(Ŝ − S)V‖_F/‖SV‖_F, of
     what attention puts out; best_frobenius, the least that any matrix of rank `budget` has; negative, how many of the
     n² entries are below zero; row_sum_error, the largest distance of a row's sum from one; multiply_adds and
-    numbers_held of one head. ValueError for a method, a budget or a seed that there is not.
+    numbers_held of one head. ValueError for a method, a budget, a seed or a head that there is not.
     """
     chosen = [get(name) for name in (APPROXIMATIONS if methods is None else methods)]
-    exact = [_exact(layer_inputs.text(row)) for layer_inputs in layers]
+    for budget, seed in product(budgets, seeds):
+        check_budget(budget)
+        check_seed(seed)
+    exact = [_exact(layer_inputs, head, row) for layer_inputs in layers]
     for method in chosen:
         used = seeds if method.random else seeds[:1]
-        lines = [_errors(method, of_layer, budget, seed) for of_layer in exact for budget in budgets for seed in used]
+        lines = [_errors(method, of_layer, budget, seed) for of_layer, budget, seed in product(exact, budgets, used)]
         yield pd.concat(lines, ignore_index=True)
+
+
+def approximation_maps(
+    layer_inputs: LayerInputs, head: int, method: str, budget: int, *, seed: int = 0, row: int = 0
+) -> Maps:
+    """Exact attention of one head, what a method makes of it, and their difference: three (n, n) maps.
+
+    ValueError for a method, a budget, a seed or a head that there is not.
+    """
+    check_budget(budget)
+    check_seed(seed)
+    exact = exact_map(layer_inputs, head, row=row)
+    text = layer_inputs.text(row)
+    operator = get(method).operator(text.q[0], text.k[0], text.v[0], budget, seed=seed, scale=text.scale)
+    made = operator.of_heads([head]).map()[0]
+    return Maps(exact, made, made - exact)
 
 
 def method_facts(methods: Sequence[str] | None = None) -> pd.DataFrame:
@@ -81,24 +105,27 @@ def pareto_front(points: pd.DataFrame, cost: str, error: str) -> pd.DataFrame:
     return ordered[ordered[error] < best_so_far]
 
 
-def _exact(text: LayerInputs) -> _Exact:
-    exact = softmax_attention_map(text.q, text.k, scale=text.scale)[0]  # (heads, n, n)
-    return _Exact(text, exact, exact @ text.v[0], torch.linalg.svdvals(exact))
+def _exact(layer_inputs: LayerInputs, head: int | None, row: int) -> _Exact:
+    text = layer_inputs.text(row)
+    if head is not None:
+        check_head(layer_inputs, head)
+    heads = list(range(text.num_heads)) if head is None else [head]
+    exact = softmax_attention_map(text.q[:, heads], text.k[:, heads], scale=text.scale)[0]  # (heads, n, n)
+    return _Exact(text, heads, exact, exact @ text.v[0, heads], torch.linalg.svdvals(exact))
 
 
 @torch.no_grad()
 def _errors(method: Approximation, exact: _Exact, budget: int, seed: int) -> pd.DataFrame:
     text, n = exact.text, exact.text.num_tokens
-    check_budget(budget)
-    check_seed(seed)
     operator = method.operator(text.q[0], text.k[0], text.v[0], budget, seed=seed, scale=text.scale)
-    made, output = operator.map(), operator.attend(text.v[0])
+    operator = operator.of_heads(exact.heads)
+    made, output = operator.map(), operator.attend(text.v[0, exact.heads])
     cost = method.cost(n, min(budget, n), text.q.shape[-1])
     return pd.DataFrame(
         {
             "method": method.name,
             "layer": text.layer,
-            "head": range(text.num_heads),
+            "head": exact.heads,
             "num_tokens": n,
             "budget": budget,
             "seed": seed,

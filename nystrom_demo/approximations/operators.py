@@ -3,6 +3,8 @@
 x is (heads, n, width). Nothing of size n × n is held unless `map` is asked for.
 """
 
+from collections.abc import Sequence
+
 import torch
 
 BLOCK = 4_000_000  # gathered numbers held at once where each row reads tokens of its own
@@ -25,13 +27,17 @@ class Operator:
         """Ŝ itself, (heads, n, n), for looking at."""
         raise NotImplementedError
 
+    def of_heads(self, heads: Sequence[int]) -> "Operator":
+        """The same of these heads alone."""
+        raise NotImplementedError
+
 
 class Product(Operator):
     """The product of factors (heads, rows, columns), multiplied with x from the right, so that it costs O(n m)."""
 
     def __init__(self, *factors: torch.Tensor):
         self.factors = factors
-        self.held = sum(factor[0].numel() for factor in factors)
+        self.held = sum(factor[0].numel() for factor in factors)  # none of a product of none, which changes nothing
 
     def apply(self, x: torch.Tensor) -> torch.Tensor:
         for factor in reversed(self.factors):
@@ -39,7 +45,10 @@ class Product(Operator):
         return x
 
     def map(self) -> torch.Tensor:
-        return self.apply(torch.eye(self.factors[-1].shape[-1]).to(self.factors[-1]))
+        return Product(*self.factors[:-1]).apply(self.factors[-1])
+
+    def of_heads(self, heads: Sequence[int]) -> "Product":
+        return type(self)(*(factor[list(heads)] for factor in self.factors))
 
 
 class Columns(Operator):
@@ -55,6 +64,9 @@ class Columns(Operator):
     def map(self) -> torch.Tensor:
         return _scatter(self.weights, self.index.unsqueeze(1).expand_as(self.weights), self.weights.shape[1])
 
+    def of_heads(self, heads: Sequence[int]) -> "Columns":
+        return Columns(self.weights[list(heads)], self.index[list(heads)])
+
 
 class Groups(Operator):
     """rows (heads, m, n), and group (heads, n): which of them each token takes for its own."""
@@ -68,6 +80,9 @@ class Groups(Operator):
 
     def map(self) -> torch.Tensor:
         return take(self.rows, self.group)
+
+    def of_heads(self, heads: Sequence[int]) -> "Groups":
+        return Groups(self.rows[list(heads)], self.group[list(heads)])
 
 
 class SparseRows(Operator):
@@ -85,6 +100,9 @@ class SparseRows(Operator):
     def map(self) -> torch.Tensor:
         return _scatter(self.weights, self.index, self.weights.shape[1])
 
+    def of_heads(self, heads: Sequence[int]) -> "SparseRows":
+        return SparseRows(self.weights[list(heads)], self.index[list(heads)])
+
 
 class Sum(Operator):
     """The sum of operators."""
@@ -98,6 +116,9 @@ class Sum(Operator):
 
     def map(self) -> torch.Tensor:
         return sum(part.map() for part in self.parts)
+
+    def of_heads(self, heads: Sequence[int]) -> "Sum":
+        return Sum(*(part.of_heads(heads) for part in self.parts))
 
 
 def take(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:

@@ -1,15 +1,18 @@
 """How near other approximations come to the bundled heads' attention, over texts and seeds; and what they cost here."""
 
 import argparse
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 import pandas as pd
 import torch
 from tqdm import tqdm
 
 from nystrom_demo.analysis import approximation_errors, collect_layers, spread_over_texts
-from nystrom_demo.approximations import APPROXIMATIONS
+from nystrom_demo.approximations import APPROXIMATIONS, get
 from nystrom_demo.benchmark.commands import Result
 from nystrom_demo.benchmark.measure import time_in_turn
 from nystrom_demo.benchmark.report import markdown_table, milliseconds
@@ -82,11 +85,31 @@ def _table(spreads: dict[str, pd.DataFrame]) -> str:
     return markdown_table(["method", *(f"{MEASURES[x]}, m = {m}" for x in MEASURES for m in budgets)], rows)
 
 
+def approximation_times(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    budgets: Sequence[int],
+    methods: Sequence[str] | None = None,
+    *,
+    repeats: int = 5,
+    budget_seconds: float = math.inf,
+) -> pd.DataFrame:
+    """Median wall seconds of each method's output on q, k, v (batch, heads, seq, head_dim): method, budget, seconds.
+
+    All take turns, so that a slow moment hits all alike. methods: names, all unless told.
+    """
+    pairs = [(name, m) for name in (APPROXIMATIONS if methods is None else methods) for m in budgets]
+    calls = {(name, m): partial(get(name), q, k, v, m) for name, m in pairs}
+    with torch.no_grad():
+        seconds = time_in_turn(calls, q.device, repeats=repeats, budget_seconds=budget_seconds)
+    lines = [{"method": name, "budget": m, "seconds": median(seconds[name, m])} for name, m in pairs]
+    return pd.DataFrame(lines)
+
+
 def _times(n: int, m: int, options: argparse.Namespace) -> list[list[str]]:
     shape = (options.batch, options.heads, n, options.head_dim)
-    q, k, v = torch.randn(3, *shape, generator=torch.Generator().manual_seed(n)).to(options.device)
-    calls = {method.label: lambda method=method: method(q, k, v, m) for method in APPROXIMATIONS.values()}
-    with torch.no_grad():
-        seconds = time_in_turn(calls, q.device, repeats=options.repeats, budget_seconds=options.budget)
-    medians = {name: sorted(values)[len(values) // 2] for name, values in seconds.items()}
-    return [[name, milliseconds(medians[name])] for name in sorted(medians, key=medians.get)]
+    inputs = torch.randn(3, *shape, generator=torch.Generator().manual_seed(n)).to(options.device)
+    times = approximation_times(*inputs, [m], repeats=options.repeats, budget_seconds=options.budget)
+    times = times.sort_values("seconds")
+    return [[APPROXIMATIONS[line.method].label, milliseconds(line.seconds)] for line in times.itertuples()]

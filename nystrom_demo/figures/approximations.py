@@ -10,7 +10,11 @@ from nystrom_demo.figures.roles import ROLES, SEGMENTS
 from nystrom_demo.figures.style import error_axis, landmark_axis, styled
 from nystrom_demo.figures.words import MEASURES
 
-COSTS = {"multiply_adds": "multiply-adds of one head", "numbers_held": "numbers held for one head"}
+COSTS = {
+    "multiply_adds": "multiply-adds of one head",
+    "numbers_held": "numbers held for one head",
+    "seconds": "seconds of one layer on this device",
+}
 _MARKERS = ("circle", "square", "triangle-up", "cross", "star", "hexagon", "pentagon")
 
 
@@ -41,7 +45,8 @@ def error_against_cost(
 ) -> go.Figure:
     """Each method's median error against what it costs, a point a budget; the front is what nothing beats in both.
 
-    errors: as for `error_against_budget`; oracles, which save nothing, are left out of the front.
+    cost: a column of COSTS; seconds are joined from `benchmark.approximations.approximation_times`. Oracles, which save
+    nothing, are left out of the front.
     """
     points = errors.groupby(["method", "budget"], sort=False)[[cost, measure]].median().reset_index()
     points = points[points[measure] > 0]

@@ -19,7 +19,9 @@ def test_budgets_are_powers_of_two_below_the_text_s_length():
 
 
 def test_each_method_adds_a_line_and_the_sentence_speaks_of_all_so_far():
-    first, second = compare.compare_head(random_inputs(40), 1, ["nystrom", "favor"], seeds=[0, 1])
+    first, second, third = compare.compare_head(random_inputs(40), 1, ["nystrom", "favor"], seeds=[0, 1])
+    assert set(second.errors.seed) == {0} and list(third.errors.method.unique()) == ["nystrom", "favor"]
+    assert third.errors.groupby("method").seed.nunique().to_dict() == {"favor": 2, "nystrom": 1}
     assert [trace.name for trace in first.against_budget.data][:1] == ["landmarks: segment means"]
     assert len(second.against_budget.data) == 3 and len(second.against_cost.data) == 3
     assert second.sentence.startswith("At m = 32 of 40 tokens the nearest of 2 methods is landmarks: segment means")

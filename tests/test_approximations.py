@@ -123,11 +123,8 @@ def test_scale_replaces_the_root_of_head_dim(name):
     assert errors[0] < errors[1]
 
 
-@every_method
-def test_no_matrix_of_rank_m_beats_the_best_of_rank_m(name):
-    method = get(name)
-    if not method.low_rank:
-        pytest.skip("its rank is not bounded by m")
+@pytest.mark.parametrize("method", [m for m in APPROXIMATIONS.values() if m.low_rank], ids=lambda method: method.name)
+def test_no_matrix_of_rank_m_beats_the_best_of_rank_m(method):
     for seed in range(3):
         q, k, v = (x * (seed + 0.5) for x in qkv(17, seed=seed))
         exact = softmax_attention_map(q, k)
@@ -185,6 +182,15 @@ def test_half_precision_comes_back_as_it_came(name):
     q, k, v = qkv(N, torch.bfloat16)
     output = get(name)(q, k, v, M)
     assert output.dtype == torch.bfloat16 and output.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["nystrom", "wildcat", "favor", "window"])
+def test_autocast_narrows_nothing_within(name):
+    q, k, v = qkv(N, torch.float32)
+    expected, expected_map = get(name)(q, k, v, M), get(name).map(q, k, v, M)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(get(name)(q, k, v, M), expected)
+        torch.testing.assert_close(get(name).map(q, k, v, M), expected_map)
 
 
 @every_method

@@ -74,7 +74,9 @@ class Approximation:
             if self.is_exact(inputs[0].shape[1], m):
                 attended = softmax_attention(*(x[None] for x in inputs), scale=scale)[0]
             else:
-                attended = self.operator(*inputs, m, seed=seed, scale=scale).attend(_wide(inputs[2]))
+                operator = self.operator(*inputs, m, seed=seed, scale=scale)
+                with _full_precision(v):
+                    attended = operator.attend(_wide(inputs[2]))
             output[row][:, real] = attended.to(v.dtype)
         return output
 
@@ -93,7 +95,9 @@ class Approximation:
         maps = q.new_zeros(*q.shape[:3], q.shape[2])
         for row, real, inputs in _rows(q, k, v, m, key_padding_mask, seed):
             places = torch.arange(q.shape[2], device=q.device)[real]
-            made = self.operator(*inputs, m, seed=seed, scale=scale).map()
+            operator = self.operator(*inputs, m, seed=seed, scale=scale)
+            with _full_precision(v):
+                made = operator.map()
             maps[row][:, places[:, None], places] = made.to(q.dtype)
         return maps
 
@@ -103,9 +107,10 @@ class Approximation:
         """What stands for S on one text without padding: q, k, v are (heads, n, head_dim). Multiply, or look at it."""
         q, k, v = _wide(q), _wide(k), _wide(v)
         scale = q.shape[-1] ** -0.5 if scale is None else scale
-        if self.is_exact(q.shape[1], m):
-            return Product(softmax_kernel(q, k, scale))
-        return self.build(q, k, v, min(m, q.shape[1]), scale, torch.Generator().manual_seed(seed))
+        with _full_precision(q):
+            if self.is_exact(q.shape[1], m):
+                return Product(softmax_kernel(q, k, scale))
+            return self.build(q, k, v, min(m, q.shape[1]), scale, torch.Generator().manual_seed(seed))
 
     def is_exact(self, n: int, m: int) -> bool:
         """Whether a budget of m is exact attention on n tokens."""
@@ -140,3 +145,8 @@ def _rows(q, k, v, m, key_padding_mask, seed) -> Iterator[tuple[int, slice | tor
 def _wide(x: torch.Tensor) -> torch.Tensor:
     """x in float32 or wider: methods invert, and sum many terms."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _full_precision(x: torch.Tensor) -> torch.autocast:
+    """Within, autocast narrows nothing, for the same reason."""
+    return torch.autocast(x.device.type, enabled=False)

@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 from transformers import PreTrainedConfig
 
+from nystrom_demo.approximations import APPROXIMATIONS
 from nystrom_demo.attention import PINV_ITERATIONS
 
 IMPLEMENTATIONS = ("nystrom", "sdpa", "eager")
+OTHERS = tuple(name for name in APPROXIMATIONS if name not in IMPLEMENTATIONS)
 
 
 class NystromformerConfig(PreTrainedConfig):
@@ -64,6 +66,7 @@ class NystromformerConfig(PreTrainedConfig):
 class AttentionSettings(NamedTuple):
     """How one forward pass attends: "nystrom" (landmarks), "sdpa" or "eager" (both exact), and the landmarks' numbers.
 
+    Another name of `approximations` takes num_landmarks for its budget and draws from `seed`, the same in each layer.
     Given to a model's `forward` as `attention_settings`, it replaces the configuration's for that call alone.
     """
 
@@ -71,6 +74,7 @@ class AttentionSettings(NamedTuple):
     num_landmarks: int = 64
     pinv_iterations: int = PINV_ITERATIONS
     inv_coeff_init_option: bool = False
+    seed: int = 0
 
     @classmethod
     def from_config(cls, config: NystromformerConfig) -> "AttentionSettings":
@@ -88,9 +92,9 @@ EXACT = AttentionSettings(implementation="sdpa")
 
 def check_settings(settings: AttentionSettings) -> AttentionSettings:
     """The settings themselves. ValueError for an attention that there is not."""
-    if settings.implementation not in IMPLEMENTATIONS:
+    if settings.implementation not in IMPLEMENTATIONS + OTHERS:
         raise ValueError(
             f"implementation of attention_settings must be one of {', '.join(IMPLEMENTATIONS)}, "
-            f"got {settings.implementation!r}."
+            f"got {settings.implementation!r}; approximations go by {', '.join(OTHERS)}."
         )
     return settings

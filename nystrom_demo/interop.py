@@ -15,6 +15,7 @@ from transformers import (
 )
 from transformers.masking_utils import AttentionMaskInterface, bidirectional_mask_function
 
+from nystrom_demo.approximations import APPROXIMATIONS, get
 from nystrom_demo.attention import nystrom_attention, softmax_attention
 from nystrom_demo.config import AttentionSettings, NystromformerConfig, check_settings
 from nystrom_demo.heads import (
@@ -24,7 +25,7 @@ from nystrom_demo.heads import (
     NystromformerForSequenceClassification,
     NystromformerForTokenClassification,
 )
-from nystrom_demo.model import NystromformerModel, attention_map
+from nystrom_demo.model import NystromformerModel, approximate_attention, attention_map, is_approximation
 
 _NO_CAUSAL = (
     'attn_implementation="nystrom" is for encoders: its landmarks are means over the whole text, so a causal model '
@@ -32,16 +33,18 @@ _NO_CAUSAL = (
 )
 
 
-def register_attention() -> None:
-    """Make `attn_implementation="nystrom"` mean landmark attention in every transformers encoder.
+def register_attention(name: str = "nystrom") -> None:
+    """Make `attn_implementation=name` mean landmark attention, or another approximation, in every transformers encoder.
 
+    name: "nystrom", or one of `nystrom_demo.approximations`, whose budget `config.num_landmarks` is.
     It takes m from `config.num_landmarks` (64 where the config has none), and `config.pinv_iterations` and
     `config.inv_coeff_init_option` likewise. Works for models that use transformers' attention interface, at loading and
     with `set_attn_implementation`. Causal, sliding or per-query masks, cross-attention and score biases get a
     ValueError. Attention dropout is not applied: landmark attention has no single matrix of weights to drop from.
     """
-    AttentionInterface.register("nystrom", nystrom_attention_forward)
-    AttentionMaskInterface.register("nystrom", nystrom_mask)
+    get(name)
+    AttentionInterface.register(name, nystrom_attention_forward)
+    AttentionMaskInterface.register(name, nystrom_mask)
 
 
 def register_auto_classes() -> None:
@@ -90,14 +93,16 @@ def nystrom_attention_forward(
     settings = check_settings(kwargs.get("attention_settings") or _settings(module.config))
     if keep := kwargs.get("keep_inputs"):
         keep(query, key, value, key_padding_mask, scaling)
-    if settings.implementation == "nystrom":
+    weights, with_map = None, bool(kwargs.get("output_attentions"))
+    if is_approximation(settings):
+        output, weights = approximate_attention(query, key, value, key_padding_mask, settings, with_map, scale=scaling)
+    elif settings.implementation == "nystrom":
         output = nystrom_attention(
             query, key, value, settings.num_landmarks, key_padding_mask, scale=scaling, **settings.pinv_options()
         )
     else:
         output = softmax_attention(query, key, value, key_padding_mask, scale=scaling)
-    weights = None
-    if kwargs.get("output_attentions"):
+    if with_map and weights is None:
         weights = attention_map(query, key, key_padding_mask, settings, scale=scaling)
     return output.transpose(1, 2).contiguous(), weights
 
@@ -133,4 +138,5 @@ def _key_padding_mask(attention_mask: torch.Tensor | None, query: torch.Tensor) 
 def _settings(config) -> AttentionSettings:
     """The landmark settings of any model's config, the defaults where it has none."""
     names = ("num_landmarks", "pinv_iterations", "inv_coeff_init_option")
-    return AttentionSettings("nystrom", **{name: getattr(config, name) for name in names if hasattr(config, name)})
+    chosen = config._attn_implementation if config._attn_implementation in APPROXIMATIONS else "nystrom"
+    return AttentionSettings(chosen, **{name: getattr(config, name) for name in names if hasattr(config, name)})

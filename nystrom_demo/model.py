@@ -15,6 +15,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.pytorch_utils import apply_chunking_to_forward
 
+from nystrom_demo.approximations import APPROXIMATIONS
 from nystrom_demo.attention import (
     depthwise_convolution,
     nystrom_attention,
@@ -23,7 +24,7 @@ from nystrom_demo.attention import (
     softmax_attention_map,
 )
 from nystrom_demo.attention.checks import check_num_landmarks
-from nystrom_demo.config import IMPLEMENTATIONS, AttentionSettings, NystromformerConfig, check_settings
+from nystrom_demo.config import IMPLEMENTATIONS, OTHERS, AttentionSettings, NystromformerConfig, check_settings
 
 GELUS = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}  # how torch approximates each
 POSITION_OFFSET = 2  # the checkpoints' position tables have two unused rows in front, RoBERTa's inheritance
@@ -111,7 +112,11 @@ class NystromformerSelfAttention(nn.Module):
         q, k, v = self.project(hidden_states)  # (batch, heads, seq, head_dim)
         conv_weight = None if self.conv is None else self.conv.weight
         attentions = None
-        if settings.implementation == "nystrom" and not output_attentions:
+        if is_approximation(settings):
+            context, attentions = approximate_attention(q, k, v, key_padding_mask, settings, output_attentions)
+            if conv_weight is not None:
+                context = depthwise_convolution(v, conv_weight, key_padding_mask, add_to=context)
+        elif settings.implementation == "nystrom" and not output_attentions:
             m, options = settings.num_landmarks, settings.pinv_options()
             context = nystrom_attention(q, k, v, m, key_padding_mask, conv_weight=conv_weight, **options)
         else:
@@ -139,6 +144,28 @@ def attention_map(
         return softmax_attention_map(q, k, key_padding_mask, scale=scale)
     factors = nystrom_factors(q, k, settings.num_landmarks, key_padding_mask, scale=scale, **settings.pinv_options())
     return factors.attention()
+
+
+def is_approximation(settings: AttentionSettings) -> bool:
+    """Whether the settings' attention is neither exact nor the package's own landmarks."""
+    return settings.implementation in OTHERS
+
+
+def approximate_attention(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    key_padding_mask: torch.Tensor | None,
+    settings: AttentionSettings,
+    with_map: bool,
+    *,
+    scale: float | None = None,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The output of the settings' approximation, without the convolution, and its map where it is wanted."""
+    method = APPROXIMATIONS[settings.implementation]
+    given = (q, k, v, settings.num_landmarks, key_padding_mask)
+    made = method.map(*given, seed=settings.seed, scale=scale) if with_map else None
+    return method(*given, seed=settings.seed, scale=scale), made
 
 
 class NystromformerAddNorm(nn.Module):
@@ -256,10 +283,11 @@ class NystromformerPreTrainedModel(PreTrainedModel):
         """transformers' hook for the choice of attention: landmarks unless exact attention is asked for."""
         if requested_attention is None:
             return "nystrom"
-        if requested_attention not in IMPLEMENTATIONS:
+        if requested_attention not in IMPLEMENTATIONS + OTHERS:
             raise ValueError(
                 f'Specified `attn_implementation="{requested_attention}"` is not supported; '
-                f"a Nyströmformer attends by one of {', '.join(IMPLEMENTATIONS)}."
+                f"a Nyströmformer attends by one of {', '.join(IMPLEMENTATIONS)}; "
+                f"approximations go by {', '.join(OTHERS)}."
             )
         return requested_attention
 

@@ -6,6 +6,13 @@
 Results are tensors in a NamedTuple, or a DataFrame.
 """
 
+from nystrom_demo.analysis.approximations import (
+    approximation_errors,
+    approximation_maps,
+    method_facts,
+    pareto_front,
+    spread_over_texts,
+)
 from nystrom_demo.analysis.blocked import BlockedErrors, blocked_errors
 from nystrom_demo.analysis.compare import compare_attention
 from nystrom_demo.analysis.errors import error_against_landmarks, head_errors, landmark_ladder
@@ -34,6 +41,8 @@ __all__ = [
     "LengthPoint",
     "LogitErrors",
     "Maps",
+    "approximation_errors",
+    "approximation_maps",
     "attention_maps",
     "best_rank_errors",
     "blocked_errors",
@@ -49,12 +58,15 @@ __all__ = [
     "landmark_ladder",
     "landmark_lens",
     "logit_errors",
+    "method_facts",
     "naive_nystrom_attention",
     "padding_errors",
+    "pareto_front",
     "pinv_iterates",
     "pinv_residuals",
     "random_inputs",
     "repeated_inputs",
     "segment_table",
     "singular_values",
+    "spread_over_texts",
 ]

@@ -5,10 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from nystrom_demo.benchmark.commands import COMMANDS, Result
+from nystrom_demo.benchmark import approximations as near
+from nystrom_demo.benchmark.commands import COMMANDS as MEASURED
+from nystrom_demo.benchmark.commands import Result
 from nystrom_demo.benchmark.methods import METHODS
 from nystrom_demo.benchmark.report import machine
+from nystrom_demo.checkpoints import TASKS
 
+COMMANDS = MEASURED | {"approximations": near.approximations}
 Commands = Mapping[str, Callable[[argparse.Namespace], Result]]
 
 
@@ -56,6 +60,13 @@ def build_parser(
             added.add_argument("--methods", nargs="+", choices=list(METHODS), metavar="NAME", help=", ".join(METHODS))
             added.add_argument("--whole-model", action="store_true", help="the whole model, not attention alone")
             added.add_argument("--backward", action="store_true", help="forward and backward")
+        if name == "approximations":
+            added.add_argument("--texts", required=True, metavar="FILE", help="paragraphs to read, one a line")
+            added.add_argument("--num-texts", type=int, default=near.TEXTS, help=f"(default: {near.TEXTS})")
+            added.add_argument("--seeds", type=int, default=near.SEEDS, help=f"(default: {near.SEEDS})")
+            added.add_argument("--only-layers", type=int, nargs="+", metavar="L", help="counted from 0 (default: all)")
+            added.add_argument("--budgets", type=int, nargs="+", default=near.BUDGETS, metavar="M")
+            added.add_argument("--tasks", nargs="+", choices=TASKS, help="whose heads (default: question-answering)")
     return parser
 
 

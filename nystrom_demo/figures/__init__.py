@@ -12,6 +12,7 @@ from importlib import import_module
 
 _HOMES = {
     "answers": ("answer_curve",),
+    "approximations": ("error_against_budget", "error_against_cost"),
     "curves": (
         "error_against_landmarks",
         "errors_over_heads",

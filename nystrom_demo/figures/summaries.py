@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from nystrom_demo.analysis import HeadFactors, Maps
+from nystrom_demo.approximations import APPROXIMATIONS
 from nystrom_demo.benchmark import Measurement, crossover, law_of
 from nystrom_demo.figures.words import SPOKEN, counted, duration, memory, number, percent
 
@@ -72,6 +73,33 @@ def errors_over_heads(errors: pd.DataFrame, measure: str, chosen: int | None = N
     return (
         f"With {landmarks} the {SPOKEN[measure]} of the {len(here)} heads goes from {percent(here.min())} to "
         f"{percent(here.max())}, half of them below {percent(here.median())}."
+    )
+
+
+def approximations(errors: pd.DataFrame, measure: str = "frobenius") -> str:
+    """What to look at: who comes nearest at the largest budget, how far the best of rank m is, what is cheapest."""
+    m = errors.budget.max()
+    here = errors[errors.budget == m]
+    medians = here.groupby("method", sort=False)[measure].median()
+    honest = medians[[name for name in medians.index if not APPROXIMATIONS[name].oracle]]
+    if honest.empty:
+        name = medians.idxmin()
+        return f"At m = {m} {APPROXIMATIONS[name].label} has a {SPOKEN[measure]} of {percent(medians[name])}."
+    nearest = honest.idxmin()
+    sentence = (
+        f"At m = {m} of {here.num_tokens.iloc[0]} tokens the nearest of {counted(len(honest), 'method', 'methods')} is "
+        f"{APPROXIMATIONS[nearest].label}, with a {SPOKEN[measure]} of {percent(honest[nearest])}"
+    )
+    if measure == "frobenius":
+        sentence += f"; the best of rank m has {percent(here.best_frobenius.median())}"
+    costs = here.groupby("method").multiply_adds.first()[honest.index]
+    cheapest = costs.idxmin()
+    if cheapest == nearest:
+        return f"{sentence}; none of them costs less."
+    times = number(costs[nearest] / costs[cheapest])
+    return (
+        f"{sentence}. It takes {times} times the multiply-adds of {APPROXIMATIONS[cheapest].label}, which has "
+        f"{percent(honest[cheapest])}."
     )
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+from nystrom_demo.approximations import get
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.errors import UserError
 from nystrom_demo.limits import work
 from nystrom_demo.limits.budget import MASKED_WORDS, MASKS, TIMED_NUMBERS, current_limits
 from nystrom_demo.limits.estimates import (
+    approximation_bytes,
     encoder_bytes,
     layers_bytes,
     lengths_bytes,
@@ -73,6 +75,13 @@ def admit_heads(config: Any, num_tokens: int, num_landmarks: int) -> None:
     one = work.errors_work(num_tokens, num_landmarks, config.hidden_size // config.num_attention_heads)
     what = f"The errors of all heads at {num_tokens:,} tokens"
     admit_work(work.heads_work(config, num_tokens, num_landmarks), what, step=one)
+
+
+def admit_approximation(name: str, heads: int, num_tokens: int, budget: int, head_dim: int) -> None:
+    """Admit the errors of one layer's heads under an approximation. ValueError for a name that there is not."""
+    method = get(name)
+    needed = approximation_bytes(method, heads, num_tokens, budget, head_dim)
+    admit(needed, f"{method.label} at m = {budget:,} on {num_tokens:,} tokens")
 
 
 def admit_spectrum(num_tokens: int) -> None:

@@ -7,14 +7,18 @@ far it lies above the truth.
 from typing import Any
 
 from nystrom_demo.analysis.blocked import block_rows
+from nystrom_demo.approximations import APPROXIMATIONS, Approximation
+from nystrom_demo.approximations.hashing import HASH_BITS
+from nystrom_demo.approximations.operators import BLOCK as GATHERED
 from nystrom_demo.attention.cpu_blocks import block_tokens
-from nystrom_demo.config import AttentionSettings
+from nystrom_demo.config import OTHERS, AttentionSettings
 from nystrom_demo.model import GELUS
 from nystrom_demo.tasks.masked_words import CHUNK
 
 FLOAT = 4  # what is looked at is float32 whatever the model's dtype
 ENCODER_STATES = 2  # the first layer's input, the present layer's input
 PSEUDO_INVERSE = 6  # m × m matrices alive in one step of the iteration
+ALL_MAPS = 6  # alive at once where all heads' approximations are compared: exact, made, and what they are compared by
 WHOLE_MAPS, ROW_BLOCKS = 2.25, 4.25  # alive at once where maps are compared: whole, or block by block
 TIMED_VOCABULARY = 1_000  # of `benchmark.methods`
 MARGIN = 1.25  # for what torch's kernels take for themselves
@@ -38,6 +42,9 @@ def encoder_bytes(config: Any, batch: int, n: int, settings: AttentionSettings, 
 def attention_elements(settings: AttentionSettings, batch: int, heads: int, n: int, head_dim: int) -> int:
     """Numbers that one attention holds beside its q, k and v."""
     rows = batch * heads
+    if settings.implementation in OTHERS:  # a row of the batch after another
+        method = APPROXIMATIONS[settings.implementation]
+        return 2 * rows * n * head_dim + approximation_elements(method, heads, n, settings.num_landmarks, head_dim)
     m = min(settings.num_landmarks, n) if settings.implementation == "nystrom" else n
     output = 2 * rows * n * head_dim  # of attention, and with the convolution added
     if settings.implementation == "eager":
@@ -50,6 +57,22 @@ def attention_elements(settings: AttentionSettings, batch: int, heads: int, n: i
     landmarks, kernel = rows * m * head_dim, rows * m * m
     read = 4 * landmarks + 2 * kernel + output  # those of q and k, what they gather, times the inverse
     return max(2 * landmarks + PSEUDO_INVERSE * kernel, read)
+
+
+def approximation_elements(method: Approximation, heads: int, n: int, budget: int, head_dim: int) -> int:
+    """Numbers that an approximation holds for one text beside its q, k, v: what stands for S several times over, copies
+    and hashes of the tokens, and one block of gathered keys."""
+    m = min(budget, n)
+    if method.is_exact(n, budget):
+        return heads * n * head_dim
+    a_head = 7 * method.cost(n, m, head_dim).numbers_held + 8 * n * (head_dim + HASH_BITS)
+    return heads * a_head + min(GATHERED, heads * n * m * head_dim)
+
+
+def approximation_bytes(method: Approximation, heads: int, n: int, budget: int, head_dim: int) -> int:
+    """The errors of one layer's heads under an approximation: its own numbers, and the exact and the made maps."""
+    maps = ALL_MAPS * heads * n * n
+    return int(MARGIN * FLOAT * (maps + approximation_elements(method, heads, n, budget, head_dim)))
 
 
 def masks_bytes(config: Any, num_masks: int) -> int:

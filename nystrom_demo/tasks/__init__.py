@@ -17,7 +17,7 @@ from nystrom_demo.tasks.masked_words import (
     fill_mask,
     fill_mask_batch,
 )
-from nystrom_demo.tasks.reading import SweepPoint, default_landmarks, sweep
+from nystrom_demo.tasks.reading import MethodPoint, SweepPoint, compare_methods, default_landmarks, sweep
 
 __all__ = [
     "Answer",
@@ -28,6 +28,7 @@ __all__ = [
     "Entity",
     "MaskFill",
     "MaskedWords",
+    "MethodPoint",
     "SweepPoint",
     "TaggedWord",
     "Tagging",
@@ -38,6 +39,7 @@ __all__ = [
     "choose_batch",
     "classify",
     "classify_batch",
+    "compare_approximations",
     "default_landmarks",
     "fill_mask",
     "fill_mask_batch",
@@ -72,3 +74,20 @@ def sweep_landmarks(
     if landmarks is None:
         landmarks = default_landmarks(max(map(len, reader.windows)))
     return sweep(checkpoint, reader, landmarks, settings or AttentionSettings())
+
+
+def compare_approximations(
+    checkpoint: Checkpoint,
+    *inputs,
+    methods: Sequence[str],
+    num_landmarks: int = 64,
+    seed: int = 0,
+    **options,
+) -> Iterator[MethodPoint]:
+    """What a head answers when all its layers attend by each of `methods`, and how likely the exact answer then is.
+
+    inputs, options: those of the head's function. The first point is exact attention's, called "exact". methods: names
+    of `nystrom_demo.approximations`; num_landmarks is their budget. ValueError for a name that there is not.
+    """
+    settings = AttentionSettings(num_landmarks=num_landmarks, seed=seed)
+    return compare_methods(checkpoint, prepare(checkpoint, *inputs, **options), methods, settings)

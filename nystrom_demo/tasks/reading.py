@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from nystrom_demo.checkpoints import Checkpoint
-from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.config import EXACT, AttentionSettings, check_settings
 from nystrom_demo.errors import UserError
 from nystrom_demo.pauses import pause
 from nystrom_demo.tasks.windows import Window
@@ -69,15 +69,45 @@ def sweep(
     checkpoint: Checkpoint, reader: Reader, landmarks: Sequence[int], settings: AttentionSettings
 ) -> Iterator[SweepPoint]:
     """The exact answer first, then a point for each m in `landmarks`, one at a time."""
+    chosen = [settings._replace(implementation="nystrom", num_landmarks=m) for m in landmarks]
+    for m, said in zip([0, *landmarks], _answers(checkpoint, reader, chosen), strict=True):
+        yield SweepPoint(m, *said)
+
+
+@dataclass(frozen=True)
+class MethodPoint:
+    """What a head says when all its layers attend by `method`, in words; exact attention's is called "exact".
+
+    probability: that of the exact answer under this method. agrees: true where both give the same answer.
+    """
+
+    method: str
+    answer: str
+    probability: float
+    agrees: bool
+
+
+def compare_methods(
+    checkpoint: Checkpoint, reader: Reader, methods: Sequence[str], settings: AttentionSettings
+) -> Iterator[MethodPoint]:
+    """The exact answer first, then a point for each method at the settings' budget, one at a time."""
+    chosen = [check_settings(settings._replace(implementation=method)) for method in methods]
+    for method, said in zip(["exact", *methods], _answers(checkpoint, reader, chosen), strict=True):
+        yield MethodPoint(method, *said)
+
+
+def _answers(
+    checkpoint: Checkpoint, reader: Reader, settings: Sequence[AttentionSettings]
+) -> Iterator[tuple[str, float, bool]]:
+    """(answer in words, probability of the exact answer, whether it is that), exact attention's first."""
     (outputs,) = _outputs(checkpoint, [reader], EXACT)
     exact = reader.result(outputs)
     said = reader.in_words(exact)
-    yield SweepPoint(0, said, reader.probability(outputs, exact), True)
-    for num_landmarks in landmarks:
-        chosen = settings._replace(implementation="nystrom", num_landmarks=num_landmarks)
+    yield said, reader.probability(outputs, exact), True
+    for chosen in settings:
         (outputs,) = _outputs(checkpoint, [reader], chosen)
         answer = reader.in_words(reader.result(outputs))
-        yield SweepPoint(num_landmarks, answer, reader.probability(outputs, exact), answer == said)
+        yield answer, reader.probability(outputs, exact), answer == said
 
 
 def default_landmarks(num_tokens: int) -> tuple[int, ...]:

@@ -57,6 +57,9 @@ def _add_evaluate(verbs) -> None:
     evaluate.add_argument("--data", type=_folder, required=True, help="folder of the data sets")
     text = "numbers of landmarks, with commas"
     evaluate.add_argument("--landmarks", type=_landmarks, default="4,8,16,32,64,128,exact", help=text)
+    text = "how the models attend: nystrom, or another approximation of `nystrom_demo.approximations`"
+    evaluate.add_argument("--attention", default="nystrom", metavar="NAME", help=text)
+    evaluate.add_argument("--seed", type=int, default=0, help="of an approximation that draws")
     evaluate.add_argument("--limit", type=_count, help="examples of a measure at most")
     evaluate.add_argument("--only", default="", help="tasks, with commas; all by default")
     evaluate.add_argument("--json", type=Path, help="write the figures here")
@@ -141,6 +144,7 @@ def _train(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     import torch
 
+    from nystrom_demo.config import AttentionSettings
     from nystrom_demo.training.evaluate import evaluate, write_rows
     from nystrom_demo.training.plan import EXACT_LANDMARKS
 
@@ -149,7 +153,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     landmarks = [m or EXACT_LANDMARKS for m in arguments.landmarks]
     only = [task for task in arguments.only.split(",") if task]
     device = "cuda" if torch.cuda.is_available() and not arguments.cpu else "cpu"
-    rows = evaluate(folder, arguments.data, read_recipe(arguments.recipe), landmarks, arguments.limit, only, device)
+    settings = AttentionSettings(arguments.attention, seed=arguments.seed)
+    recipe = read_recipe(arguments.recipe)
+    rows = evaluate(folder, arguments.data, recipe, landmarks, arguments.limit, only, device, settings)
     if arguments.json:
         write_rows(rows, arguments.json)
 

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.checkpoints.tokenizer_files import SharedTokenizer
-from nystrom_demo.config import NystromformerConfig
+from nystrom_demo.config import AttentionSettings, NystromformerConfig, check_settings
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.training.data import task_tokenizers
 from nystrom_demo.training.measures import MEASURES, Evaluation, label
@@ -41,12 +41,17 @@ def evaluate(
     limit: int | None = None,
     only: Sequence[str] = (),
     device: str = "cpu",
+    settings: AttentionSettings | None = None,
 ) -> list[Row]:
-    """Measure the models in `folder`, printing each row as it is known. `only` names tasks; none for all there are."""
+    """Measure the models in `folder`, printing each row as it is known. `only` names tasks; none for all there are.
+
+    settings: the attention whose number of landmarks is varied, by default the package's.
+    """
     checkpoints = load_checkpoints(folder, recipe, device)
     if unknown := sorted(set(only) - set(checkpoints)):
         raise ValueError(f"{folder} has no head for {', '.join(unknown)}, only {', '.join(checkpoints)}.")
-    evaluation = Evaluation(checkpoints, data, tuple(landmarks), limit)
+    attention = check_settings(settings or AttentionSettings())
+    evaluation = Evaluation(checkpoints, data, tuple(landmarks), limit, attention)
     rows: list[Row] = []
     print(header(landmarks))
     for name, (task, measure) in MEASURES.items():

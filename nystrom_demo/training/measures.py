@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from nystrom_demo.checkpoints import Checkpoint
-from nystrom_demo.config import AttentionSettings
+from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.tasks import answer_batch, choose_batch, classify_batch, fill_mask_batch, tag_batch
 from nystrom_demo.training import readers, scores
 from nystrom_demo.training.passages import take_answers_away
@@ -23,6 +23,7 @@ EVERYDAY = Path(__file__).with_name("everyday")
 TEXTS = 128  # read in one go, so that what their windows give is not all held at once
 MASKED = 0.15  # of a text's tokens are hidden to measure masked words
 Figures = dict[str, dict[str, float]]  # the measure's name, then the landmarks ("exact" too): percentage or count
+LANDMARKS = AttentionSettings()  # the package's own, of which the number is varied
 Batch = Callable[..., list]  # a head's function for several texts
 
 Row = TypeVar("Row")
@@ -32,13 +33,15 @@ Row = TypeVar("Row")
 class Evaluation:
     """Checkpoints by task, the data folder, and the numbers of landmarks to measure at.
 
-    limit: examples of a measure at most, the first ones of its file; None for all.
+    limit: examples of a measure at most, the first ones of its file; None for all. attention: what attends where m is
+    not exact, of which the number of landmarks is varied.
     """
 
     checkpoints: dict[str, Checkpoint]
     data: Path
     landmarks: tuple[int, ...]
     limit: int | None = None
+    attention: AttentionSettings = LANDMARKS
 
     def first(self, rows: Sequence[Row]) -> Sequence[Row]:
         return rows[: self.limit]
@@ -46,7 +49,7 @@ class Evaluation:
     def ask(self, task: str, batch: Batch, asked: Sequence, **options) -> Iterator[tuple[str, list]]:
         """(label of m, the head's answers to all that is asked) for each number of landmarks."""
         for m in self.landmarks:
-            settings = AttentionSettings("nystrom", m)
+            settings = EXACT if m == EXACT_LANDMARKS else self.attention._replace(num_landmarks=m)
             parts = (asked[i : i + TEXTS] for i in range(0, len(asked), TEXTS))
             found = [result for part in parts for result in batch(self.checkpoints[task], part, settings, **options)]
             yield label(m), found

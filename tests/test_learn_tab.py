@@ -11,7 +11,7 @@ from nystrom_demo.lessons import Controls, load_lessons
 from nystrom_demo.limits.budget import Limits, under_limits
 from nystrom_demo.ui.learn import picture_payload, text_payload
 from nystrom_demo.ui.page import build_app
-from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.ui.state import PageState
 from nystrom_demo.ui.tabs.learn import OWN_CONTROLS, TourControls, go, nearest_step, show_step
 
 LESSONS = load_lessons()
@@ -19,8 +19,8 @@ TEXT = "The film was great, and Mary walked to the bank by the river in London."
 START = tuple(getattr(Controls(), field.name) for field in fields(Controls))
 
 
-def bench(text: str = TEXT, num_landmarks: int = 5) -> BenchValues:
-    return BenchValues(text, "masked-lm", num_landmarks, 6, False, "cpu")
+def page_state(text: str = TEXT, num_landmarks: int = 5) -> PageState:
+    return PageState(text, "masked-lm", num_landmarks, 6, False, "cpu")
 
 
 def test_the_controls_are_those_of_a_picture():
@@ -38,7 +38,7 @@ def test_one_event_alone_draws_the_tour(tiny_checkpoints):
 
 @pytest.mark.parametrize("index", range(len(LESSONS)))
 def test_a_step_is_sent_as_plain_data(index, tiny_checkpoints):
-    text, picture, code, *controls = show_step(tiny_checkpoints, bench(), index, *START)
+    text, picture, code, *controls = show_step(tiny_checkpoints, page_state(), index, *START)
     assert json.loads(json.dumps([text, picture]))
     assert len(json.dumps(picture)) < 1_000_000
     assert text["index"] == picture["index"] == index
@@ -49,7 +49,7 @@ def test_a_step_is_sent_as_plain_data(index, tiny_checkpoints):
 
 
 def test_a_step_without_text_keeps_its_lesson_and_says_why_there_is_no_picture(tiny_checkpoints):
-    text, picture, code, *_ = show_step(tiny_checkpoints, bench("  "), 3, *START)
+    text, picture, code, *_ = show_step(tiny_checkpoints, page_state("  "), 3, *START)
     assert text["title"] == LESSONS[3].title
     assert text["outcome"] == ""
     assert picture["error"] == "text is empty: write a sentence to see attention on it."
@@ -60,13 +60,13 @@ def test_a_step_without_text_keeps_its_lesson_and_says_why_there_is_no_picture(t
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 def test_a_picture_that_the_memory_does_not_hold_is_refused(lesson, tiny_checkpoints):
     with under_limits(Limits(request_bytes=10_000)):
-        _, picture, *_ = show_step(tiny_checkpoints, bench(), LESSONS.index(lesson), *START)
+        _, picture, *_ = show_step(tiny_checkpoints, page_state(), LESSONS.index(lesson), *START)
     assert re.match(r"The picture of \d+ tokens would take about .* allows a request 0.0 MB", picture["error"])
     assert picture["rows"] == []
 
 
 def test_layer_and_head_are_brought_within_the_model(tiny_checkpoints):
-    *_, layer, head, _, _, _, _ = show_step(tiny_checkpoints, bench(), 0, 99, 99, *START[2:])
+    *_, layer, head, _, _, _, _ = show_step(tiny_checkpoints, page_state(), 0, 99, 99, *START[2:])
     assert (layer["value"], head["value"]) == (2, 3)  # counted from one
 
 
@@ -83,7 +83,7 @@ def test_layer_and_head_are_brought_within_the_model(tiny_checkpoints):
 def test_a_control_out_of_its_range_is_refused(place, value, message, tiny_checkpoints):
     controls = [*START]
     controls[place] = value
-    _, picture, *_ = show_step(tiny_checkpoints, bench(), 4, *controls)
+    _, picture, *_ = show_step(tiny_checkpoints, page_state(), 4, *controls)
     assert picture["error"].startswith(message)
 
 

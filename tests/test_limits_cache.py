@@ -8,7 +8,7 @@ import torch
 
 from nystrom_demo.limits.cache import ANSWERS, Remembering, about
 from nystrom_demo.ui.examples import load_examples
-from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.ui.state import PageState
 from nystrom_demo.ui.tabs import attention as attention_tab
 from nystrom_demo.ui.tabs import error as error_tab
 from nystrom_demo.ui.tabs import tasks as tasks_tab
@@ -38,25 +38,25 @@ def passes(tiny_checkpoints):
         hook.remove()
 
 
-def bench(text: str = TEXT, task: str = "sequence-classification", m: int = 3, **changes) -> BenchValues:
-    return BenchValues(
+def page_state(text: str = TEXT, task: str = "sequence-classification", m: int = 3, **changes) -> PageState:
+    return PageState(
         **{"text": text, "task": task, "num_landmarks": m, "pinv_iterations": 6, "inv_coeff_init_option": False}
         | {"device": "cpu"}
         | changes
     )
 
 
-def tasks(checkpoints, values: BenchValues):
+def tasks(checkpoints, values: PageState):
     asked = Asked(Masks(values.text, [(0, 4)]), "who saw it?", "who saw it?", "mary\nthe river", True)
     return tasks_tab.show(checkpoints, load_examples(), values, Sweep("", []), *asked)
 
 
-def attention(checkpoints, values: BenchValues, head: int = 1):
+def attention(checkpoints, values: PageState, head: int = 1):
     reader = TextReader(checkpoints)  # which knows no text
     return attention_tab.show_tab(reader, values, 0, head), attention_tab.show_mosaic(reader, values, 0, head)
 
 
-def error(checkpoints, values: BenchValues, head: int = 1):
+def error(checkpoints, values: PageState, head: int = 1):
     reader = TextReader(checkpoints)
     shown = error_tab.show(reader, values, 0, head, "frobenius")
     *_, last = error_tab.measure_head(reader, checkpoints, values, 0, head, "frobenius")
@@ -65,42 +65,42 @@ def error(checkpoints, values: BenchValues, head: int = 1):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_head_asked_the_same_again_runs_no_model(tiny_checkpoints, passes, task):
-    first = tasks(tiny_checkpoints, bench(task=task))
+    first = tasks(tiny_checkpoints, page_state(task=task))
     assert passes
     passes.clear()
-    assert tasks(tiny_checkpoints, bench(task=task)) == first
+    assert tasks(tiny_checkpoints, page_state(task=task)) == first
     assert passes == []
 
 
 @pytest.mark.parametrize("ask", [attention, error])
 def test_maps_and_errors_asked_for_again_run_no_model(tiny_checkpoints, passes, ask):
-    first = ask(tiny_checkpoints, bench())
+    first = ask(tiny_checkpoints, page_state())
     assert passes
     passes.clear()
-    assert ask(tiny_checkpoints, bench()) == first
+    assert ask(tiny_checkpoints, page_state()) == first
     assert passes == []
 
 
 @pytest.mark.parametrize("ask", [tasks, attention, error])
 @pytest.mark.parametrize("changes", [{"text": TEXT + " walk"}, {"m": 4}, {"pinv_iterations": 5}])
 def test_another_text_m_or_pseudo_inverse_is_computed(tiny_checkpoints, passes, ask, changes):
-    first = ask(tiny_checkpoints, bench())
+    first = ask(tiny_checkpoints, page_state())
     passes.clear()
-    assert ask(tiny_checkpoints, bench(**changes)) != first
+    assert ask(tiny_checkpoints, page_state(**changes)) != first
     assert passes
 
 
 def test_another_m_asks_for_the_landmark_pass_alone(tiny_checkpoints, passes):
-    tasks(tiny_checkpoints, bench(m=3))
+    tasks(tiny_checkpoints, page_state(m=3))
     passes.clear()
-    tasks(tiny_checkpoints, bench(m=4))
+    tasks(tiny_checkpoints, page_state(m=4))
     assert len(passes) == 1
 
 
 def test_what_is_refused_is_not_kept(tiny_checkpoints):
-    (*_, viewer, _code, _mosaic), nothing = attention(tiny_checkpoints, bench("great " * 5000))
+    (*_, viewer, _code, _mosaic), nothing = attention(tiny_checkpoints, page_state("great " * 5000))
     assert "The maps show a text whole" in viewer["message"] and nothing is None
-    error(tiny_checkpoints, bench("great " * 5000))
+    error(tiny_checkpoints, page_state("great " * 5000))
     with pytest.raises(ZeroDivisionError):
         ANSWERS.recall("a", lambda: 1 / 0)
     assert len(ANSWERS) == 0 and ANSWERS.recall("a", lambda: 2) == 2
@@ -151,7 +151,7 @@ def test_the_key_of_a_model_that_is_gone_is_no_other_models():
 
 def test_two_who_ask_at_once_get_the_same(tiny_checkpoints):
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(tasks(tiny_checkpoints, bench()))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: answers.append(tasks(tiny_checkpoints, page_state()))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -99,7 +99,7 @@ def wait_for(page, strings: list[str]) -> None:
 
 
 def type_text(page, demo, strings: list[str]) -> None:
-    fill(page, "#bench-text", " ".join(strings))
+    fill(page, "#sidebar-text", " ".join(strings))
     page.wait_for_timeout(500)  # typing counts after a pause
     settle(page, demo)
 
@@ -146,7 +146,7 @@ def test_a_checkpoint_named_by_markup_is_refused_as_text(chromium, demo):
     watch = Watch(demo.local_url)
     page = new_page(chromium, demo.local_url, watch)
     for name in MARKUP[:: len(PAYLOADS) + 1]:
-        page.fill("#bench-source input", name)
+        page.fill("#sidebar-source input", name)
         page.keyboard.press("Enter")
         settle(page, demo)
         assert made_of_markup(page) == []

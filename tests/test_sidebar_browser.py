@@ -112,7 +112,7 @@ def choose(page, name: str, typed: str) -> None:
 
     The dropdown answers keys a moment later (gradio 6.31): what leaves it sooner takes the choice back.
     """
-    field = page.locator(f"#bench-{name} input")
+    field = page.locator(f"#sidebar-{name} input")
     field.fill(typed)
     expect(field).to_have_attribute("aria-expanded", "true")
     field.press("Enter")
@@ -125,7 +125,7 @@ def test_a_number_is_typed_anew_from_an_emptied_box_without_a_word(served, box):
     page.get_by_role("tab", name="Tasks", exact=True).click()
     shown(page, "tasks", "| 16 | 6 |")
     calls_at_rest(served, page)
-    field = page.locator(f"#bench-{box} input[type=number]")
+    field = page.locator(f"#sidebar-{box} input[type=number]")
     field.fill("")
     assert calls_at_rest(served, page) == []
     field.fill("9")
@@ -140,16 +140,16 @@ def test_a_change_refreshes_the_open_tab_once_and_no_other(served):
     page.get_by_role("tab", name="Tasks", exact=True).click()
     shown(page, "tasks", "sequence-classification")
     assert calls_at_rest(served, page) == ["tasks"]
-    page.click("#bench-m-4")
+    page.click("#sidebar-m-4")
     shown(page, "tasks", "| 4 | 6 |")
     assert calls_at_rest(served, page) == ["tasks"]
-    page.click("#bench-m-exact")
-    page.wait_for_selector("#bench-readout :text('exactly')")
+    page.click("#sidebar-m-exact")
+    page.wait_for_selector("#sidebar-readout :text('exactly')")
     assert calls_at_rest(served, page) == ["tasks"]
-    page.locator("#bench-example input[value='news']").check(force=True)
+    page.locator("#sidebar-example input[value='news']").check(force=True)
     shown(page, "tasks", load_examples()["news"].text[:30])
     assert calls_at_rest(served, page) == ["tasks"]  # although exact is another m on another text
-    expect(page.locator("#bench-readout")).to_contain_text("exactly")
+    expect(page.locator("#sidebar-readout")).to_contain_text("exactly")
     choose(page, "task", "Answers")
     shown(page, "tasks", "question-answering", load_examples()["passage"].text[:30])
     assert calls_at_rest(served, page) == ["tasks"]  # although the head brings its own text
@@ -166,20 +166,20 @@ def test_another_checkpoint_answers_says_that_its_head_is_new_and_a_refused_one_
     choose(page, "source", "mine")
     mine = shown(page, "tasks", "| mine |")
     assert mine == first.replace("| sequence-classification |", "| mine |")
-    expect(page.locator("#bench-notice")).to_contain_text("mine has no head for “Sentiment”")
-    expect(page.locator("#bench-task")).to_contain_text("mine, ")
+    expect(page.locator("#sidebar-notice")).to_contain_text("mine has no head for “Sentiment”")
+    expect(page.locator("#sidebar-task")).to_contain_text("mine, ")
     calls_at_rest(served, page)
     choose(page, "source", "spoiled")
     page.wait_for_selector("[data-testid=toast-body]:has-text('model.safetensors is not a whole safetensors file.')")
-    expect(page.locator("#bench-source input")).to_have_value("mine")
+    expect(page.locator("#sidebar-source input")).to_have_value("mine")
     calls_at_rest(served, page)
     assert page.inner_text("#shown-tasks .shown") == mine
     choose(page, "source", HOSTILE)
     page.wait_for_selector("[data-testid=toast-body]:has-text('A checkpoint on the Hub has an id such as')")
-    expect(page.locator("#bench-source input")).to_have_value("mine")
+    expect(page.locator("#sidebar-source input")).to_have_value("mine")
     choose(page, "task", "Masked words")
     shown(page, "tasks", "masked-lm | mine |")
-    page.wait_for_selector("#bench-notice", state="hidden")
+    page.wait_for_selector("#sidebar-notice", state="hidden")
     assert page.watch.errors == page.watch.external == []
 
 
@@ -192,9 +192,9 @@ def test_a_link_restores_the_open_tab_too_in_a_fresh_browser_and_after_a_restart
     page = served.open(LINK)
     assert shown(page, "learn", "A good film.") == RESTORED
     assert set(calls_at_rest(served, page)) == {"learn"}
-    page.click("#share-copy")
-    page.wait_for_function("document.querySelector('#share-link input, #share-link textarea')?.value.includes('m=3')")
-    copied = page.input_value("#share-link input, #share-link textarea")
+    page.click("#permalink-copy")
+    page.wait_for_function("document.querySelector('#permalink-link input, #permalink-link textarea')?.value.includes('m=3')")
+    copied = page.input_value("#permalink-link input, #permalink-link textarea")
     with counting(Library(library.boxes, root=library.root), chromium) as restarted:
         again = restarted.open("?" + copied.partition("?")[2])
         assert shown(again, "learn", "A good film.") == RESTORED
@@ -208,7 +208,7 @@ def test_a_link_restores_the_open_tab_too_in_a_fresh_browser_and_after_a_restart
 def test_what_a_link_says_wrong_is_refused_in_words_and_the_rest_holds(served):
     page = served.open(f"?task=pickle&checkpoint={quote(HOSTILE)}&m=900&text={quote(HOSTILE)}&steps=99&tab=tasks")
     shown(page, "tasks", "sequence-classification", HOSTILE)
-    note = page.locator("#share-note")
+    note = page.locator("#permalink-note")
     for said in (
         "The link's task must be one of ",
         "The link's checkpoint is not among those that this server offers.",
@@ -216,26 +216,26 @@ def test_what_a_link_says_wrong_is_refused_in_words_and_the_rest_holds(served):
     ):
         expect(note).to_contain_text(said)
     expect(note).not_to_contain_text("onerror")
-    page.wait_for_selector("#bench-readout :text('exactly')")  # no more landmarks than tokens
-    page.wait_for_function("document.querySelector('#bench-landmarks input[type=range]')?.max < 100")
+    page.wait_for_selector("#sidebar-readout :text('exactly')")  # no more landmarks than tokens
+    page.wait_for_function("document.querySelector('#sidebar-landmarks input[type=range]')?.max < 100")
     assert page.watch.errors == []
 
 
 def test_a_text_too_long_for_a_link_is_said_beside_the_button(served):
     page = served.open()
-    page.locator("#bench-example input[value='long']").check(force=True)
-    page.wait_for_selector("#bench-readout :text-matches('[1-9],[0-9]{3}')")
-    page.fill("#bench-text textarea", "An edited film. " * 400)
-    page.click("#share-copy")
-    page.wait_for_selector("#share-note :text('a link carries 4,000')")
+    page.locator("#sidebar-example input[value='long']").check(force=True)
+    page.wait_for_selector("#sidebar-readout :text-matches('[1-9],[0-9]{3}')")
+    page.fill("#sidebar-text textarea", "An edited film. " * 400)
+    page.click("#permalink-copy")
+    page.wait_for_selector("#permalink-note :text('a link carries 4,000')")
 
 
 @pytest.mark.parametrize("viewport", [{"width": 1440, "height": 700}, PHONE], ids=["low", "phone"])
 def test_that_a_link_was_copied_is_said_in_sight(served, viewport):
     page = served.open(viewport=viewport)
-    page.locator("#share-copy").evaluate("(button) => button.scrollIntoView({ block: 'end' })")
-    page.click("#share-copy")
-    note = page.locator("#share-note")
+    page.locator("#permalink-copy").evaluate("(button) => button.scrollIntoView({ block: 'end' })")
+    page.click("#permalink-copy")
+    note = page.locator("#permalink-note")
     expect(note).to_contain_text(re.compile("Copied|take the link from here"))
     expect(note).to_be_in_viewport(ratio=0.9)
 
@@ -244,27 +244,27 @@ def test_that_a_link_was_copied_is_said_in_sight(served, viewport):
 def test_the_count_of_tokens_is_always_in_sight(served, viewport):
     page = served.open(viewport=viewport)
     page.evaluate("document.querySelector('#views').style.minHeight = '5000px'")
-    readout = page.locator("#bench-readout")
+    readout = page.locator("#sidebar-readout")
     expect(readout).to_contain_text(re.compile(r"\d+ tokens, 16 landmarks: one for [\d.]+ tokens"))
-    for scroll in ("window.scrollTo(0, 3000)", "document.querySelector('#bench').scrollTo(0, 3000)"):
+    for scroll in ("window.scrollTo(0, 3000)", "document.querySelector('#sidebar').scrollTo(0, 3000)"):
         page.evaluate(scroll)
         page.evaluate(NEXT_FRAME)
         box = readout.bounding_box()
         assert 0 <= box["y"] < viewport["height"] - box["height"]
         middle = f"{box['x'] + 40}, {box['y'] + box['height'] / 2}"
-        assert page.evaluate(f"document.elementFromPoint({middle}).closest('#bench-readout') !== null")
+        assert page.evaluate(f"document.elementFromPoint({middle}).closest('#sidebar-readout') !== null")
 
 
 @pytest.mark.parametrize("viewport", [{"width": 1440, "height": 500}, PHONE], ids=["low", "phone"])
 def test_nothing_shows_through_the_count_of_tokens(served, viewport):
     page = served.open(viewport=viewport)
-    page.wait_for_selector("#bench-readout :text('tokens')")
+    page.wait_for_selector("#sidebar-readout :text('tokens')")
     page.evaluate("document.querySelector('#views').style.minHeight = '5000px'")
     covered = page.evaluate(
         """async () => {
-          const readout = document.querySelector('#bench-readout');
-          const label = document.querySelector('#bench-landmarks [data-testid="block-info"]');
-          const scroller = innerWidth < 900 ? document.scrollingElement : document.querySelector('#bench');
+          const readout = document.querySelector('#sidebar-readout');
+          const label = document.querySelector('#sidebar-landmarks [data-testid="block-info"]');
+          const scroller = innerWidth < 900 ? document.scrollingElement : document.querySelector('#sidebar');
           const top = (node) => node.getBoundingClientRect().top;
           for (let i = 0; i < 10; i++) {  // the first scrolls move the readout too, to where it sticks
             scroller.scrollTop += top(label) - top(readout.querySelector('p'));
@@ -272,7 +272,7 @@ def test_nothing_shows_through_the_count_of_tokens(served, viewport):
           }
           const box = label.getBoundingClientRect();
           return {
-            by: !!document.elementFromPoint(box.left + 4, box.top + box.height / 2)?.closest('#bench-readout'),
+            by: !!document.elementFromPoint(box.left + 4, box.top + box.height / 2)?.closest('#sidebar-readout'),
             apart: Math.abs(top(label) - top(readout.querySelector('p'))),
           };
         }"""

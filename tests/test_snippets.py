@@ -15,8 +15,8 @@ from nystrom_demo.figures import csv_of, summary_of
 from nystrom_demo.figures.words import percent
 from nystrom_demo.lessons import PICTURES, Case, Controls, load_lessons
 from nystrom_demo.tasks import answer, choose, classify, fill_mask, tag
-from nystrom_demo.ui.readout import TASK_LABELS
-from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.tasks import TASKS
+from nystrom_demo.ui.state import PageState
 from nystrom_demo.ui.tabs import error as error_tab
 from nystrom_demo.ui.tabs import long_texts
 from nystrom_demo.ui.tabs import tasks as tasks_tab
@@ -77,8 +77,8 @@ def test_a_servers_folder_is_loaded_where_the_script_lies_beside_it(name, tiny_c
     assert run(code) == [f"{reading.name}: {reading.text}" for reading in PICTURES[LESSON.name](case).readings]
 
 
-def bench(task: str, m: int = 5, text: str = TEXT) -> BenchValues:
-    return BenchValues(text, task, m, 3, True, "cpu")
+def page_state(task: str, m: int = 5, text: str = TEXT) -> PageState:
+    return PageState(text, task, m, 3, True, "cpu")
 
 
 def said_by(figure) -> list[str]:
@@ -94,7 +94,7 @@ def table_in(lines: list[str]) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def error_answer(tiny_checkpoints):
     reader = TextReader(tiny_checkpoints)
-    *_, last = error_tab.measure_head(reader, tiny_checkpoints, bench("token-classification"), 1, 2, "output")
+    *_, last = error_tab.measure_head(reader, tiny_checkpoints, page_state("token-classification"), 1, 2, "output")
     return last
 
 
@@ -120,7 +120,7 @@ def test_code_of_the_mosaic_prints_every_heads_errors(error_answer, run):
 @pytest.mark.parametrize("source", ["text", "random"])
 def test_code_of_long_texts_prints_their_errors(source, tiny_checkpoints, run, monkeypatch):
     monkeypatch.setattr(long_texts, "LENGTHS", (32, 64))
-    figure, _, code, *_ = list(long_texts.measure(tiny_checkpoints, bench("masked-lm"), 1, 2, source))[-1]
+    figure, _, code, *_ = list(long_texts.measure(tiny_checkpoints, page_state("masked-lm"), 1, 2, source))[-1]
     lines = run(code)
     printed, shown = (table_in(each).drop(columns="seconds") for each in (lines, said_by(figure)))
     pd.testing.assert_frame_equal(printed, shown)
@@ -130,7 +130,7 @@ def test_code_of_long_texts_prints_their_errors(source, tiny_checkpoints, run, m
 @pytest.mark.parametrize("scope", ["attention", "model"])
 def test_code_of_a_timing_measures_the_same_points(scope, run):
     work = Workbench(["softmax (SDPA)", "landmarks"], 1_024, scope, "forward", 1, 8, 1, 1, "bfloat16", 1, 20.0)
-    *_, last = time_tab.measure(bench("masked-lm"), *work)
+    *_, last = time_tab.measure(page_state("masked-lm"), *work)
     for figure, code in ((last[2], last[4]), (last[5], last[7])):
         printed, shown = (table_in(lines) for lines in (run(code), said_by(figure)))
         pd.testing.assert_frame_equal(printed[["method", "n"]], shown[["method", "n"]])
@@ -138,7 +138,7 @@ def test_code_of_a_timing_measures_the_same_points(scope, run):
 
 
 def test_code_of_the_counted_costs_prints_them(run):
-    slots = time_tab.introduce(bench("masked-lm"), 16)[1:]
+    slots = time_tab.introduce(page_state("masked-lm"), 16)[1:]
     for figure, code in ((slots[0], slots[2]), (slots[3], slots[5])):
         pd.testing.assert_frame_equal(*(table_in(lines) for lines in (run(code), said_by(figure))))
 
@@ -154,9 +154,9 @@ WORDS = {
 NOTHING = tasks_tab.Sweep("", [])
 
 
-@pytest.mark.parametrize("task", list(TASK_LABELS))
+@pytest.mark.parametrize("task", list(TASKS))
 def test_code_of_an_answer_prints_what_both_columns_show(task, tiny_checkpoints, run):
-    values = bench(task)
+    values = page_state(task)
     code = tasks_tab.show(tiny_checkpoints, {}, values, NOTHING, *ASKED)[3]
     inputs = tasks_tab.head_inputs(tiny_checkpoints[task], values, ASKED)
     function, field = WORDS[task]
@@ -165,15 +165,15 @@ def test_code_of_an_answer_prints_what_both_columns_show(task, tiny_checkpoints,
         assert line.startswith(repr(getattr(result, field)))
 
 
-@pytest.mark.parametrize("task", list(TASK_LABELS))
+@pytest.mark.parametrize("task", list(TASKS))
 def test_code_of_a_curve_prints_its_points(task, tiny_checkpoints, run):
-    *_, last = tasks_tab.measure(tiny_checkpoints, bench(task), NOTHING, *ASKED)
+    *_, last = tasks_tab.measure(tiny_checkpoints, page_state(task), NOTHING, *ASKED)
     figure, _, code = last[1:4]
     assert run(code) == said_by(figure)
 
 
 @pytest.mark.parametrize("text", ["{layer} {0} %s '''", 'a """quoted""" word \\ and \\n more', "<b>&amp;</b>"])
 def test_no_text_breaks_out_of_its_script(text, tiny_checkpoints, run):
-    values = bench("sequence-classification", text=text)
+    values = page_state("sequence-classification", text=text)
     *_, last = tasks_tab.measure(tiny_checkpoints, values, NOTHING, *ASKED)
     assert run(last[3]) == said_by(last[1])

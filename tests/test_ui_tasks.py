@@ -16,7 +16,7 @@ from nystrom_demo.limits.estimates import encoder_bytes
 from nystrom_demo.tasks.latency import compare_latency
 from nystrom_demo.ui.examples import load_examples
 from nystrom_demo.ui.readout import count_tokens
-from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.ui.state import PageState
 from nystrom_demo.ui.tabs import tasks as tasks_tab
 from nystrom_demo.ui.tabs.tasks import Sweep
 from nystrom_demo.ui.task_views import answers, choices, entities, labels, masked
@@ -34,7 +34,7 @@ def asked(masks=(), question="who went to paris?", options=OPTIONS, text=TEXT, w
 
 
 def show(checkpoints, task, text=TEXT, m=3, **more):
-    values = BenchValues(text, task, m, 6, False, "cpu")
+    values = PageState(text, task, m, 6, False, "cpu")
     return tasks_tab.show(checkpoints, load_examples(), values, NOTHING, *asked(text=text, **more))
 
 
@@ -59,7 +59,7 @@ def expected(checkpoints, task, settings):
 @pytest.mark.parametrize("task", ["masked-lm", "sequence-classification", "question-answering", "multiple-choice"])
 def test_both_columns_show_the_packages_own_numbers(tiny_checkpoints, task):
     answer = show(tiny_checkpoints, task, masks=[(0, 4)])[2]
-    settings = BenchValues(TEXT, task, 3, 6, False, "cpu").settings()
+    settings = PageState(TEXT, task, 3, 6, False, "cpu").settings()
     wanted = expected(tiny_checkpoints, task, EXACT) + expected(tiny_checkpoints, task, settings)
     assert numbers(answer) == [escape(as_probability(score)) for score in wanted]
 
@@ -67,7 +67,7 @@ def test_both_columns_show_the_packages_own_numbers(tiny_checkpoints, task):
 def test_passes_at_once_take_the_memory_of_both(tiny_checkpoints):
     checkpoint = tiny_checkpoints["sequence-classification"]
     num_tokens = tasks.prepare(checkpoint, TEXT).num_tokens
-    landmarks = BenchValues(TEXT, checkpoint.task, 3, 6, False, "cpu").settings()
+    landmarks = PageState(TEXT, checkpoint.task, 3, 6, False, "cpu").settings()
     one = max(encoder_bytes(checkpoint.model.config, 1, num_tokens, each) for each in (EXACT, landmarks))
     with under_limits(Limits(request_bytes=one)):
         show(tiny_checkpoints, checkpoint.task, m=0)  # exact both times: one pass
@@ -76,7 +76,7 @@ def test_passes_at_once_take_the_memory_of_both(tiny_checkpoints):
 
 
 def test_a_refusal_takes_the_place_of_the_answer_and_nothing_is_measured(tiny_checkpoints):
-    values = BenchValues(TEXT, "sequence-classification", 3, 6, False, "cpu")
+    values = PageState(TEXT, "sequence-classification", 3, 6, False, "cpu")
     with under_limits(Limits(text_tokens=5)):
         _, _, said, *rest = tasks_tab.show_or_say(tiny_checkpoints, load_examples(), values, NOTHING, *asked())
         assert "text must come to at most 5 tokens, got" in said
@@ -90,7 +90,7 @@ def test_a_librarys_error_is_not_shown_but_goes_on_to_the_log(tiny_checkpoints, 
         raise ValueError("a library's words")
 
     monkeypatch.setattr(tasks_tab, "show", fail)
-    values = BenchValues(TEXT, "sequence-classification", 3, 6, False, "cpu")
+    values = PageState(TEXT, "sequence-classification", 3, 6, False, "cpu")
     with pytest.raises(ValueError, match="a library's words"):
         tasks_tab.show_or_say(tiny_checkpoints, load_examples(), values, NOTHING, *asked())
 
@@ -104,7 +104,7 @@ def test_as_many_landmarks_as_the_text_has_tokens_are_exact_with_a_question_too(
 
 
 def test_what_comes_after_the_answer_has_the_same_limits(tiny_checkpoints):
-    values = BenchValues(TEXT, "sequence-classification", 3, 6, False, "cpu")
+    values = PageState(TEXT, "sequence-classification", 3, 6, False, "cpu")
     with under_limits(Limits(request_bytes=1000)), pytest.raises(ValueError, match="of memory"):
         next(tasks_tab.measure(tiny_checkpoints, values, NOTHING, *asked()))
     with under_limits(Limits(text_tokens=5)), pytest.raises(ValueError, match="at most 5 tokens"):
@@ -125,7 +125,7 @@ def saved(answer: str) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(unescape(re.search(r'data-csv="([^"]*)"', answer).group(1))), keep_default_na=False)
 
 
-@pytest.mark.parametrize("task", list(tasks_tab.TASK_LABELS))
+@pytest.mark.parametrize("task", list(tasks_tab.TASKS))
 def test_what_is_saved_of_an_answer_is_what_both_columns_show(tiny_checkpoints, task):
     answer = show(tiny_checkpoints, task, masks=[(0, 4)])[2]
     table = saved(answer)
@@ -155,7 +155,7 @@ def test_with_a_landmark_for_each_token_both_columns_are_the_same(tiny_checkpoin
     assert "exact as well" in answer
 
 
-@pytest.mark.parametrize("task", list(tasks_tab.TASK_LABELS))
+@pytest.mark.parametrize("task", list(tasks_tab.TASKS))
 def test_hostile_text_stays_text(tiny_checkpoints, task):
     outputs = show(
         tiny_checkpoints, task, text=HOSTILE, masks=[(5, 8)], question=HOSTILE, options=f"{HOSTILE}\n<b>b</b>"
@@ -183,7 +183,7 @@ def test_an_example_begins_with_its_own_masks(tiny_checkpoints):
     example = load_examples()["sentences"]
     masks, board, *_ = show(tiny_checkpoints, "masked-lm", text=example.text)
     assert masks == gr.skip()  # those given belong to this text already, and a click may come meanwhile
-    values = BenchValues(example.text, "masked-lm", 3, 6, False, "cpu")
+    values = PageState(example.text, "masked-lm", 3, 6, False, "cpu")
     masks = tasks_tab.show(tiny_checkpoints, load_examples(), values, NOTHING, *asked())[0]
     assert [example.text[slice(*span)] for span in masks.spans] == ["capital"]  # the tiny vocabulary splits the others
     assert board.count("<button") == len(masked.token_spans(tiny_checkpoints["masked-lm"], example.text))
@@ -203,7 +203,7 @@ def test_masks_replace_their_characters_only():
 
 
 def test_latency_then_the_curve_which_is_kept(tiny_checkpoints):
-    values = BenchValues(TEXT, "sequence-classification", 3, 6, False, "cpu")
+    values = PageState(TEXT, "sequence-classification", 3, 6, False, "cpu")
     first = list(tasks_tab.measure(tiny_checkpoints, values, NOTHING, *asked()))
     assert "ms</b> exact" in first[0][0]
     known = first[-1][-1]

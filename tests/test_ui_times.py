@@ -8,7 +8,7 @@ from nystrom_demo.benchmark import HeadCounts, Measurement, law_of, time_attenti
 from nystrom_demo.figures import csv_of
 from nystrom_demo.figures.words import number
 from nystrom_demo.limits.budget import Limits, under_limits
-from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.ui.state import PageState
 from nystrom_demo.ui.tabs import time as time_tab
 from nystrom_demo.ui.tabs.time import FAR, Workbench
 
@@ -34,12 +34,12 @@ POINTS = [
 ]
 
 
-def bench(m: int = 3) -> BenchValues:
-    return BenchValues("the cat", "masked-lm", m, 6, False, "cpu")
+def page_state(m: int = 3) -> PageState:
+    return PageState("the cat", "masked-lm", m, 6, False, "cpu")
 
 
 def test_a_sweep_measures_what_was_asked_for():
-    steps = list(time_tab.measure(bench(), *WORK))
+    steps = list(time_tab.measure(page_state(), *WORK))
     clock = steps[-1][2]
     assert [(trace.name, list(trace.x)) for trace in clock.data if "∝" not in trace.name] == [
         (method, [256, 512, 1_024]) for method in WORK.methods
@@ -52,7 +52,7 @@ def test_a_sweep_measures_what_was_asked_for():
 
 def test_progress_counts_the_points_and_goes_when_all_are_there(monkeypatch):
     monkeypatch.setattr(time_tab, "SECONDS_BETWEEN_DRAWINGS", -1)
-    steps = list(time_tab.measure(bench(), *WORK))
+    steps = list(time_tab.measure(page_state(), *WORK))
     assert [f"{done} of 6 points" in step[0] for done, step in enumerate(steps[:-1])] == [True] * 7
     assert steps[-1][0] == "" and steps[-1][-2]["interactive"] and not steps[-1][-1]["visible"]
 
@@ -67,7 +67,7 @@ def test_a_cancelled_sweep_measures_no_further_point(monkeypatch):
 
     monkeypatch.setattr(time_tab, "time_attention", counted)
     monkeypatch.setattr(time_tab, "SECONDS_BETWEEN_DRAWINGS", -1)
-    steps = time_tab.measure(bench(), *WORK)
+    steps = time_tab.measure(page_state(), *WORK)
     next(steps), next(steps), next(steps)
     steps.close()
     assert len(taken) == 2
@@ -82,7 +82,7 @@ def test_a_cancelled_sweep_measures_no_further_point(monkeypatch):
     ],
 )
 def test_every_field_reaches_the_benchmark(changes, options):
-    lengths, asked = time_tab.sweep_of(bench(7), WORK._replace(**changes))
+    lengths, asked = time_tab.sweep_of(page_state(7), WORK._replace(**changes))
     assert lengths == [256, 512, 1_024] and asked["num_landmarks"] == 7
     assert {name: asked[name] for name in options} == options
 
@@ -106,14 +106,14 @@ def test_every_field_reaches_the_benchmark(changes, options):
 )
 def test_what_does_not_fit_is_refused_in_a_sentence(changes, sentence):
     with pytest.raises(ValueError) as refusal:
-        next(time_tab.measure(bench(), *WORK._replace(**changes)))
+        next(time_tab.measure(page_state(), *WORK._replace(**changes)))
     assert sentence in str(refusal.value)
 
 
 def test_a_model_that_would_not_fit_is_refused_before_it_is_made():
     large = WORK._replace(scope="model", heads=32, head_dim=256, layers=24)
     with under_limits(Limits(request_bytes=2**30)), pytest.raises(ValueError, match="A model of 24 layers of 8,192"):
-        next(time_tab.measure(bench(), *large))
+        next(time_tab.measure(page_state(), *large))
 
 
 def test_the_words_say_where_landmarks_overtake_and_what_a_million_tokens_cost():
@@ -168,12 +168,12 @@ def test_without_a_weighed_call_there_is_no_figure_of_memory():
 
 
 def test_the_introduction_names_device_and_landmarks():
-    assert "over 1 landmark, as set on the bench" in time_tab.introduce(bench(1), 8)[0]
-    assert time_tab.landmarks_to_time(bench(5_000)) == time_tab.MAX_LANDMARKS
+    assert "over 1 landmark, as set on the bench" in time_tab.introduce(page_state(1), 8)[0]
+    assert time_tab.landmarks_to_time(page_state(5_000)) == time_tab.MAX_LANDMARKS
 
 
 def test_before_any_measurement_costs_are_counted():
-    _, work, sentence, _, store, *_ = time_tab.introduce(bench(3), 8)
+    _, work, sentence, _, store, *_ = time_tab.introduce(page_state(3), 8)
     counts = HeadCounts(3, 8, 6)
     for figure, ways in (
         (work, (counts.exact, counts.landmarks)),
@@ -185,4 +185,4 @@ def test_before_any_measurement_costs_are_counted():
 
 def test_a_head_dimension_out_of_range_is_refused_before_anything_is_counted():
     with pytest.raises(ValueError, match=r"[Hh]ead dimension .*8.*256.*7"):
-        time_tab.introduce(bench(), 7)
+        time_tab.introduce(page_state(), 7)

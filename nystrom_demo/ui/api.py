@@ -18,7 +18,7 @@ from nystrom_demo.limits.admission import admit_answer, admit_maps, admit_readin
 from nystrom_demo.limits.budget import current_limits
 from nystrom_demo.limits.validation import Refusal, check_integer, check_list, check_text, shown
 from nystrom_demo.tasks.reading import BATCH_TOKENS, read
-from nystrom_demo.ui.sidebar import MAX_SOURCE_CHARS
+from nystrom_demo.ui.state import MAX_SOURCE_CHARS
 
 LONGEST = 65_536
 MAX_LENGTHS = 12

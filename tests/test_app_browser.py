@@ -205,7 +205,15 @@ def test_a_sweep_streams_a_table_stops_and_can_be_downloaded(page):
 
 def test_every_control_is_reached_by_keyboard(tasks):
     """Tab alone comes to the bench's controls, the tabs and the heads, and what holds the focus shows it."""
-    wanted = {"sidebar-landmarks", "sidebar-quick", "sidebar-example", "sidebar-text", "sidebar-task", "permalink-copy", "tasks-head"}
+    wanted = {
+        "sidebar-landmarks",
+        "sidebar-quick",
+        "sidebar-example",
+        "sidebar-text",
+        "sidebar-task",
+        "permalink-copy",
+        "tasks-head",
+    }
     reached, ringless = set(), []
     for _ in range(60):
         tasks.keyboard.press("Tab")

@@ -2,6 +2,7 @@
 
 import threading
 from contextvars import ContextVar
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,8 +14,6 @@ from nystrom_demo.ui.tabs import attention as attention_tab
 from nystrom_demo.ui.tabs import error as error_tab
 from nystrom_demo.ui.tabs import tasks as tasks_tab
 from nystrom_demo.ui.tabs.attention import TextReader
-from nystrom_demo.ui.tabs.tasks import Sweep
-from nystrom_demo.ui.task_views.asked import Asked, Masks
 
 TEXT = "mary walked by the river and saw the old house"
 TASKS = ("masked-lm", "sequence-classification", "token-classification", "question-answering", "multiple-choice")
@@ -46,21 +45,24 @@ def page_state(text: str = TEXT, task: str = "sequence-classification", m: int =
     )
 
 
-def tasks(checkpoints, values: PageState):
-    asked = Asked(Masks(values.text, [(0, 4)]), "who saw it?", "who saw it?", "mary\nthe river", True)
-    return tasks_tab.show(checkpoints, load_examples(), values, Sweep("", []), *asked)
+INPUTS = {
+    "masks": ((0, 4),),
+    "question": "who saw it?",
+    "choices_question": "who saw it?",
+    "options": "mary\nthe river",
+}
 
 
-def attention(checkpoints, values: PageState, head: int = 1):
-    reader = TextReader(checkpoints)  # which knows no text
-    return attention_tab.show_tab(reader, values, 0, head), attention_tab.show_mosaic(reader, values, 0, head)
+def tasks(checkpoints, state: PageState):
+    return next(tasks_tab.show(checkpoints, load_examples(), replace(state, **INPUTS)))
 
 
-def error(checkpoints, values: PageState, head: int = 1):
-    reader = TextReader(checkpoints)
-    shown = error_tab.show(reader, values, 0, head, "frobenius")
-    *_, last = error_tab.measure_head(reader, checkpoints, values, 0, head, "frobenius")
-    return shown, [str(part) for part in last]
+def attention(checkpoints, state: PageState, head: int = 1):
+    return list(attention_tab.show(TextReader(checkpoints), replace(state, head=head)))  # a reader that knows no text
+
+
+def error(checkpoints, state: PageState, head: int = 1):
+    return [str(piece) for piece in error_tab.show(TextReader(checkpoints), replace(state, head=head))]
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -98,9 +100,9 @@ def test_another_m_asks_for_the_landmark_pass_alone(tiny_checkpoints, passes):
 
 
 def test_what_is_refused_is_not_kept(tiny_checkpoints):
-    (*_, viewer, _code, _mosaic), nothing = attention(tiny_checkpoints, page_state("great " * 5000))
-    assert "The maps show a text whole" in viewer["message"] and nothing is None
-    error(tiny_checkpoints, page_state("great " * 5000))
+    for ask in (attention, error):
+        with pytest.raises(ValueError, match="The maps show a text whole"):
+            ask(tiny_checkpoints, page_state("great " * 5000))
     with pytest.raises(ZeroDivisionError):
         ANSWERS.recall("a", lambda: 1 / 0)
     assert len(ANSWERS) == 0 and ANSWERS.recall("a", lambda: 2) == 2

@@ -1,4 +1,4 @@
-"""The bench in a real Chromium, above tabs that count how often they are refreshed: what refreshes, which checkpoint
+"""The sidebar in a real Chromium, above tabs that count how often they are refreshed: what refreshes, which checkpoint
 answers, and what a shared link restores.
 """
 
@@ -18,7 +18,8 @@ from nystrom_demo.checkpoints import Library
 from nystrom_demo.tasks import classify
 from nystrom_demo.ui import page as app
 from nystrom_demo.ui.examples import load_examples
-from nystrom_demo.ui.sidebar import Bench, BenchValues, Refresh, takes_bench
+from nystrom_demo.ui.state import PageState
+from nystrom_demo.ui.view import View
 
 pytestmark = pytest.mark.browser
 
@@ -42,28 +43,30 @@ class Served:
         return page
 
 
-def counting_tab(tab: app.Tab, calls: list[str]) -> app.Tab:
-    """The tab with the bench's values as all that it shows."""
+def counting_tab(tab: str, calls: list[str]):
+    """Builds the tab with the page's state as all that it shows."""
 
-    def build(bench: Bench, library: Library) -> Refresh:
-        def show(values: BenchValues, layer: int, head: int, step: int) -> str:
-            calls.append(tab.id)
-            checkpoint = values.checkpoint(library)
-            state = (values.task, checkpoint.name, values.num_landmarks, values.pinv_iterations)
-            more = (values.inv_coeff_init_option, layer, head, step, values.text)
-            return f"<p class='shown'>{escape(' | '.join(map(str, state + more)))}</p>"
+    def build(library: Library, store: gr.HTML) -> View:
+        shown = gr.HTML(elem_id=f"shown-{tab}")
 
-        shown = gr.HTML(elem_id=f"shown-{tab.id}")
-        return Refresh(takes_bench(show), [*bench.inputs, bench.layer, bench.head, bench.tour_step], [shown])
+        def show(state: PageState, changed: frozenset[str]):
+            calls.append(tab)
+            checkpoint = state.checkpoint(library)
+            parts = (state.task, checkpoint.name, state.num_landmarks, state.pinv_iterations)
+            more = (state.inv_coeff_init_option, state.layer, state.head, state.step, state.text)
+            yield {shown: f"<p class='shown'>{escape(' | '.join(map(str, parts + more)))}</p>"}
 
-    return tab._replace(build=build)
+        return View(show, lambda state, sentence: {shown: sentence}, [shown], {}, shown, needs_text=False)
+
+    return build
 
 
 @contextmanager
 def counting(library: Library, chromium) -> Iterator[Served]:
     calls: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "TABS", tuple(counting_tab(tab, calls) for tab in app.TABS))
+        counting = {tab: (label, counting_tab(tab, calls)) for tab, (label, _) in app.BUILDERS.items()}
+        patch.setattr(app, "BUILDERS", counting)
         demo = app.build_app(library)
     with serving(demo, ready_check=lambda: classify(library["sequence-classification"], "x"), **app.LOOK):
         served = Served(demo, calls, chromium)
@@ -107,11 +110,24 @@ def calls_at_rest(served: Served, page) -> list[str]:
     return taken
 
 
+def quick(page, m: str) -> None:
+    """Take one of the quick choices of m; 0 is exact."""
+    page.locator(f"#sidebar-quick input[value='{m}']").check(force=True)
+
+
+def unfold(page) -> None:
+    """Open the folded part of the sidebar."""
+    if page.locator("#sidebar-task").is_hidden():
+        page.click("#sidebar-model-section > button")
+        expect(page.locator("#sidebar-task")).to_be_visible()
+
+
 def choose(page, name: str, typed: str) -> None:
-    """Type into a dropdown of the bench and take it with Enter.
+    """Type into a dropdown of the sidebar and take it with Enter.
 
     The dropdown answers keys a moment later (gradio 6.31): what leaves it sooner takes the choice back.
     """
+    unfold(page)
     field = page.locator(f"#sidebar-{name} input")
     field.fill(typed)
     expect(field).to_have_attribute("aria-expanded", "true")
@@ -122,6 +138,7 @@ def choose(page, name: str, typed: str) -> None:
 @pytest.mark.parametrize("box", ["landmarks", "pinv-iterations"])
 def test_a_number_is_typed_anew_from_an_emptied_box_without_a_word(served, box):
     page = served.open()
+    unfold(page)
     page.get_by_role("tab", name="Tasks", exact=True).click()
     shown(page, "tasks", "| 16 | 6 |")
     calls_at_rest(served, page)
@@ -140,10 +157,10 @@ def test_a_change_refreshes_the_open_tab_once_and_no_other(served):
     page.get_by_role("tab", name="Tasks", exact=True).click()
     shown(page, "tasks", "sequence-classification")
     assert calls_at_rest(served, page) == ["tasks"]
-    page.click("#sidebar-m-4")
+    quick(page, "4")
     shown(page, "tasks", "| 4 | 6 |")
     assert calls_at_rest(served, page) == ["tasks"]
-    page.click("#sidebar-m-exact")
+    quick(page, "0")
     page.wait_for_selector("#sidebar-readout :text('exactly')")
     assert calls_at_rest(served, page) == ["tasks"]
     page.locator("#sidebar-example input[value='news']").check(force=True)
@@ -183,7 +200,8 @@ def test_another_checkpoint_answers_says_that_its_head_is_new_and_a_refused_one_
     assert page.watch.errors == page.watch.external == []
 
 
-LINK = "?tab=learn&task=masked-lm&checkpoint=mine&text=A+good+film.&m=3&steps=2&estimate=own&layer=2&head=3&step=4"
+COPIED = "#permalink-link input, #permalink-link textarea"
+LINK = "#tab=learn&task=masked-lm&checkpoint=mine&text=A+good+film.&m=3&steps=2&estimate=own&layer=2&head=3&step=4"
 RESTORED = "masked-lm | mine | 3 | 2 | True | 1 | 2 | 3 | A good film."
 
 
@@ -193,10 +211,12 @@ def test_a_link_restores_the_open_tab_too_in_a_fresh_browser_and_after_a_restart
     assert shown(page, "learn", "A good film.") == RESTORED
     assert set(calls_at_rest(served, page)) == {"learn"}
     page.click("#permalink-copy")
-    page.wait_for_function("document.querySelector('#permalink-link input, #permalink-link textarea')?.value.includes('m=3')")
+    page.wait_for_function(
+        "document.querySelector('#permalink-link input, #permalink-link textarea')?.value.includes('m=3')"
+    )
     copied = page.input_value("#permalink-link input, #permalink-link textarea")
     with counting(Library(library.boxes, root=library.root), chromium) as restarted:
-        again = restarted.open("?" + copied.partition("?")[2])
+        again = restarted.open("#" + copied.partition("#")[2])
         assert shown(again, "learn", "A good film.") == RESTORED
         other = restarted.open(LINK.replace("learn", "error"))
         assert shown(other, "error", "A good film.") == RESTORED
@@ -206,7 +226,7 @@ def test_a_link_restores_the_open_tab_too_in_a_fresh_browser_and_after_a_restart
 
 
 def test_what_a_link_says_wrong_is_refused_in_words_and_the_rest_holds(served):
-    page = served.open(f"?task=pickle&checkpoint={quote(HOSTILE)}&m=900&text={quote(HOSTILE)}&steps=99&tab=tasks")
+    page = served.open(f"#task=pickle&checkpoint={quote(HOSTILE)}&m=900&text={quote(HOSTILE)}&steps=99&tab=tasks")
     shown(page, "tasks", "sequence-classification", HOSTILE)
     note = page.locator("#permalink-note")
     for said in (
@@ -217,7 +237,7 @@ def test_what_a_link_says_wrong_is_refused_in_words_and_the_rest_holds(served):
         expect(note).to_contain_text(said)
     expect(note).not_to_contain_text("onerror")
     page.wait_for_selector("#sidebar-readout :text('exactly')")  # no more landmarks than tokens
-    page.wait_for_function("document.querySelector('#sidebar-landmarks input[type=range]')?.max < 100")
+    page.wait_for_function("document.querySelector('#sidebar-landmarks input[type=range]').max < 100")
     assert page.watch.errors == []
 
 

@@ -14,7 +14,8 @@ from nystrom_demo.ui.api import Endpoints
 from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
 from nystrom_demo.ui.examples import load_examples
 from nystrom_demo.ui.permalink import write_link
-from nystrom_demo.ui.refresh import Latest, Page, Served, refresh
+from nystrom_demo.ui.refresh import Latest, Page, refresh
+from nystrom_demo.ui.request import Served, read_state
 from nystrom_demo.ui.sidebar import Sidebar, build_sidebar
 from nystrom_demo.ui.state import ENTRIES, TABS, PageState, checked
 from nystrom_demo.ui.tabs import attention as attention_tab
@@ -168,7 +169,7 @@ def _wire_permalink(page: Page) -> None:
     button, link, note = page.sidebar.permalink
 
     def copy_link(request: str) -> tuple[Any, str]:
-        fragment, said = write_link(checked(json.loads(request)["state"]), page.examples)
+        fragment, said = write_link(checked(read_state(request)), page.examples)
         return gr.update(value=fragment, visible=True), said
 
     copied = button.click(copy_link, page.store, [link, note], js="() => pageState.current()", **LAST, **AT_ONCE)

@@ -76,7 +76,7 @@ def fill(view: View, state: PageState, changed: frozenset[str] = EVERYTHING) -> 
 def input_updates(page: Page, asked: Asked, settled: Settled) -> dict[str, dict[str, Any]]:
     """What inputs have to hold and do not, by name, and their ranges and captions.
 
-    What the visitor has just set is left alone: a text of their own is as it was typed, of which a check makes blanks.
+    What the visitor has just set is left alone.
     """
     checkpoint = settled.checkpoint
     layers, heads = heads_of(checkpoint)
@@ -92,7 +92,8 @@ def input_updates(page: Page, asked: Asked, settled: Settled) -> dict[str, dict[
         value = input_value(name, settled)
         stands = asked.held.get(name) == value
         if name == "text":
-            stands = settled.chosen.text is not None or asked.served.example == settled.state.example
+            own = settled.chosen.text is not None
+            stands = not asked.cleaned if own else asked.served.example == settled.state.example
         if asked.anew or not stands:
             updates.setdefault(name, {})["value"] = value
     return {name: update for name, update in updates.items() if name in page.inputs}
@@ -128,6 +129,7 @@ def write_answer(
 ) -> str:
     """What the page is told of its request, as JSON: what changed of its state, and what becomes of its inputs."""
     before, after = asdict(asked.state), asdict(settled.chosen)
+    before |= {"text": None} if asked.cleaned else {}
     answer = {
         "stamp": asked.stamp,
         "state": {name: value for name, value in after.items() if asked.anew or before[name] != value},

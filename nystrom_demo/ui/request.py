@@ -34,13 +34,18 @@ class Served(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A request. held: what the page's inputs hold. changed: by which fields the state differs from what the open tab
-    shows. link: of a page that opens on one. restored: after a reload."""
+    """A request.
+
+    held: what the page's inputs hold. cleaned: whether the text is not as it was typed, since the check makes blanks of
+    some characters. changed: by which fields the state differs from what the open tab shows. link: of a page that opens
+    on one. restored: after a reload.
+    """
 
     stamp: int
     state: PageState
     served: Served
     held: Mapping[str, Any]
+    cleaned: bool = False
     changed: frozenset[str] = EVERYTHING
     link: str = ""
     restored: bool = False
@@ -71,19 +76,21 @@ def read_request(request: str) -> Asked:
     """The request of a page. ValueError, in one sentence, for one that no page of ours sends."""
     try:
         told = json.loads(request)
-        state, served = dict(told["state"]), dict(told["served"])
+        served = dict(told["served"])
     except (TypeError, ValueError, KeyError):
         raise Refusal(NOT_OURS) from None
-    held = told.get("held")
+    sent = read_state(request)
+    held, state = told.get("held"), checked(sent)
     return Asked(
         check_integer("stamp", told.get("stamp"), 1, 2**31),
-        checked(state),
+        state,
         Served(
             check_text("checkpoint", served.get("source"), MAX_SOURCE_CHARS),
             check_choice("task", served.get("task"), list(TASKS)),
             served.get("example"),
         ),
         held if isinstance(held, dict) else {},
+        state.text != sent.get("text"),
         frozenset(name for name in ENTRIES if name in told.get("changed", ENTRIES)),
         check_text("link", told.get("link", ""), MAX_LINK_CHARS, empty=True),
         check_switch("restored", told.get("restored", False)),
@@ -126,9 +133,14 @@ def _with_checkpoint(library: Library, state: PageState, served: Served) -> tupl
 
 def shown_state(library: Library, request: str) -> PageState:
     """The state that a page holds, as its tabs show it. ValueError, in one sentence, for what is not one."""
-    try:
-        state = checked(dict(json.loads(request)["state"]))
-    except (TypeError, KeyError, json.JSONDecodeError):
-        raise Refusal(NOT_OURS) from None
+    state = checked(read_state(request))
     check_choice("device", state.device, library.devices)
     return _shown(state, load_examples(), state.checkpoint(library))[0]
+
+
+def read_state(request: str) -> dict[str, Any]:
+    """The fields of the state in what a page sends, not yet checked."""
+    try:
+        return dict(json.loads(request)["state"])
+    except (TypeError, ValueError, KeyError):
+        raise Refusal(NOT_OURS) from None

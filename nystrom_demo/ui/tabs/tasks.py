@@ -30,7 +30,7 @@ from nystrom_demo.ui.readout import TextSize, count_tokens
 from nystrom_demo.ui.state import FIRST_TASK, PageState
 from nystrom_demo.ui.task_views import answers, masked
 from nystrom_demo.ui.task_views.comparison import compare_answers
-from nystrom_demo.ui.task_views.inputs import TaskInputs, task_inputs
+from nystrom_demo.ui.task_views.inputs import TaskInputs, hidden_spans, task_inputs
 from nystrom_demo.ui.task_views.markup import message
 from nystrom_demo.ui.task_views.registry import TASK_VIEWS
 from nystrom_demo.ui.view import Values, View, slotted
@@ -143,10 +143,11 @@ def _build_inputs(example: Example) -> tuple[dict[str, gr.components.Component],
 def show(checkpoints: Library, examples: Mapping[str, Example], state: PageState) -> Iterator[dict[str, Any]]:
     """`Parts` by name: the answers side by side, then what both cost, then the curve over m, point by point."""
     checkpoint = state.checkpoint(checkpoints)
-    view, inputs = TASK_VIEWS[state.task], task_inputs(checkpoint, examples, state)
-    board = ""
+    view, board, masks = TASK_VIEWS[state.task], "", []
     if "board" in view.shows:
-        board = masked.board(state.text, masked.token_spans(checkpoint, state.text), inputs.masks)
+        masks = hidden_spans(checkpoint, examples, state)
+        board = masked.board(state.text, masked.token_spans(checkpoint, state.text), masks)
+    inputs = task_inputs(state, masks)
     missing = view.missing(checkpoint, inputs)
     if missing:
         yield said(state, missing, board)

@@ -22,11 +22,11 @@ class TaskInputs(NamedTuple):
     with_passage: bool
 
 
-def task_inputs(checkpoint: Checkpoint, examples: Mapping[str, Example], state: PageState) -> TaskInputs:
-    """The inputs that a settled state has."""
+def task_inputs(state: PageState, masks: Sequence[masked.Span]) -> TaskInputs:
+    """The inputs that a settled state has; masks: for the head that fills gaps."""
     return TaskInputs(
         state.text,
-        hidden_spans(checkpoint, examples, state),
+        masks,
         state.question,
         state.choices_question,
         split_options(state.options),

@@ -14,8 +14,9 @@ class TaskView(NamedTuple):
     """A task on the page.
 
     missing: what its head still needs before it can answer, as a sentence to act on, or None. head_inputs: what the
-    head's function takes beside checkpoint and settings. compare: both results as markup and as numbers. shows: which of
-    the tab's own inputs it has: "board", "question", "choices". nothing: why no answer can be followed as m grows, or None.
+    head's function takes beside checkpoint and settings. compare: both results as markup and as numbers. shows: which
+    of the tab's own inputs it has: "board", "question", "choices". nothing: why no answer can be followed as m grows,
+    or None.
     """
 
     missing: Callable[[Checkpoint, TaskInputs], str | None]

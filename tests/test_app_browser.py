@@ -112,12 +112,12 @@ def test_a_phone_shows_every_tab_without_scrolling_sideways(open_page):
     assert in_time(lambda: page.evaluate(low), []) == []  # a finger needs about 40 pixels
 
 
-def test_every_part_of_the_bench_is_within_the_window_s_reach(page):
-    """What is taller than the window scrolls; nothing of it lies beside the bench, where no one sees it."""
+def test_every_part_of_the_sidebar_is_within_the_window_s_reach(page):
+    """What is taller than the window scrolls; nothing of it lies beside the sidebar, where no one sees it."""
     outside = """() => {
-      const bench = document.querySelector('#sidebar').getBoundingClientRect();
+      const sidebar = document.querySelector('#sidebar').getBoundingClientRect();
       return [...document.querySelectorAll('#sidebar > *')].filter((part) => part.offsetParent)
-        .filter((part) => part.getBoundingClientRect().left > bench.right).map((part) => part.id);
+        .filter((part) => part.getBoundingClientRect().left > sidebar.right).map((part) => part.id);
     }"""
     assert in_time(lambda: page.evaluate(outside), []) == []
 
@@ -204,7 +204,7 @@ def test_a_sweep_streams_a_table_stops_and_can_be_downloaded(page):
 
 
 def test_every_control_is_reached_by_keyboard(tasks):
-    """Tab alone comes to the bench's controls, the tabs and the heads, and what holds the focus shows it."""
+    """Tab alone comes to the sidebar's controls, the tabs and the heads, and what holds the focus shows it."""
     wanted = {
         "sidebar-landmarks",
         "sidebar-quick",

@@ -173,7 +173,7 @@ def test_a_change_refreshes_the_open_tab_once_and_no_other(served):
     page.get_by_role("tab", name="Error", exact=True).click()
     shown(page, "error", "question-answering")
     page.get_by_role("tab", name="Tasks", exact=True).click()
-    assert calls_at_rest(served, page) == ["error"]  # Tasks shows this bench already
+    assert calls_at_rest(served, page) == ["error"]  # Tasks shows this already
     assert page.watch.errors == page.watch.external == []
 
 

@@ -28,7 +28,7 @@ HEADS = {  # and the example that each brings
     "Choices": "Dialogue",
 }
 # gradio fades what it fetches anew, and colours change by transition: contrast is judged once both are over.
-AT_REST = """() => !document.querySelector('#views .pending')
+AT_REST = """() => !document.querySelector('#views .pending, #views[data-stale]')
   && !document.getAnimations().some((each) => each instanceof CSSTransition)"""
 
 
@@ -60,7 +60,7 @@ def choose_head(page, name: str) -> None:
 
 
 def set_landmarks(page, name: str, said: str) -> None:
-    page.click(f"#sidebar-m-{name}")
+    page.locator(f"#sidebar-quick label:has-text('{name}')").click()
     page.wait_for_selector(f"#tasks-answer h3:has-text('{said}')")
 
 
@@ -182,7 +182,7 @@ def test_an_empty_text_teaches(tasks):
     choose_head(tasks, "Sentiment")
     tasks.wait_for_selector("#tasks-answer .exact .bars li:nth-child(2)")
     tasks.fill("#sidebar-text textarea", "")
-    tasks.wait_for_selector("#tasks-answer .teach:has-text('Type a text')")
+    tasks.wait_for_selector("#tasks-answer .teach:has-text('There is no text yet')")
     tasks.locator("#sidebar-example input[value='review']").check(force=True)
     tasks.wait_for_selector("#tasks-answer .exact .bars li:nth-child(2)")
 
@@ -205,15 +205,8 @@ def test_a_sweep_streams_a_table_stops_and_can_be_downloaded(page):
 
 def test_every_control_is_reached_by_keyboard(tasks):
     """Tab alone comes to the sidebar's controls, the tabs and the heads, and what holds the focus shows it."""
-    wanted = {
-        "sidebar-landmarks",
-        "sidebar-quick",
-        "sidebar-example",
-        "sidebar-text",
-        "sidebar-task",
-        "permalink-copy",
-        "tasks-head",
-    }
+    sidebar = {f"sidebar-{name}" for name in ("landmarks", "quick", "example", "text", "model-section")}
+    wanted = {*sidebar, "permalink-copy", "tasks-head"}
     reached, ringless = set(), []
     for _ in range(60):
         tasks.keyboard.press("Tab")

@@ -179,10 +179,11 @@ def test_a_copied_link_restores_the_view_in_a_new_browser(open_page):
         "document.querySelector('#permalink-link textarea, #permalink-link input')?.value.includes('step=5')"
     )
     link = page.input_value("#permalink-link textarea, #permalink-link input")
-    other = open_page("&" + link.partition("?")[2])
+    other = open_page("#" + link.partition("#")[2])
     wait_for_step(other, 4)
     expect(other.locator("#sidebar-text textarea")).to_have_value("A great film by the river.")
     numbers = [("sidebar-landmarks", "7"), ("sidebar-pinv-iterations", "9"), ("learn-layer", "2"), ("learn-head", "3")]
+    other.click("#sidebar-model-section > button")
     for name, value in numbers:
         expect(other.locator(f"#{name} input[type=number]")).to_have_value(value)
 

@@ -168,8 +168,8 @@ def test_a_change_refreshes_the_open_tab_once_and_no_other(served):
     assert calls_at_rest(served, page) == ["tasks"]  # although exact is another m on another text
     expect(page.locator("#sidebar-readout")).to_contain_text("exactly")
     choose(page, "task", "Answers")
-    shown(page, "tasks", "question-answering", load_examples()["passage"].text[:30])
-    assert calls_at_rest(served, page) == ["tasks"]  # although the head brings its own text
+    shown(page, "tasks", "question-answering", load_examples()["news"].text[:30])  # which was chosen, and stays
+    assert calls_at_rest(served, page) == ["tasks"]
     page.get_by_role("tab", name="Error", exact=True).click()
     shown(page, "error", "question-answering")
     page.get_by_role("tab", name="Tasks", exact=True).click()

@@ -74,8 +74,8 @@ def test_all_fields_together_come_back():
 
 
 def test_a_link_of_before_says_the_same():
-    old = "?tab=learn&task=masked-lm&checkpoint=owner/name&text=A+good+film.&m=3&steps=2&estimate=own&layer=2&head=3&step=4"
-    state, refusals = read_link(old + "&cell=3,9&__theme=dark&utm_source=x", LIBRARY)
+    old = "?tab=learn&task=masked-lm&checkpoint=owner/name&text=A+good+film.&m=3&steps=2&estimate=own&layer=2&head=3"
+    state, refusals = read_link(old + "&step=4&cell=3,9&__theme=dark&utm_source=x", LIBRARY)
     wanted = PageState(
         "A good film.", "masked-lm", 3, 2, True, "cpu", "owner/name", layer=1, head=2, step=3, cell=(3, 9)
     )

@@ -36,6 +36,7 @@ function makePageState(config, ask, hold) {
     set: (changes) => set(page, ask, changes),
     request: () => JSON.stringify({ ...page.awaited, state: asked(page.awaited.state) }),
     current: () => JSON.stringify({ state: asked({ ...page.state, cell: heldCell() ?? page.state.cell }) }),
+    busy: () => Boolean(page.awaited || page.running || page.timer), // a request is under way, or about to be
     failed: () => failed(page, ask),
     load: () => load(page, ask),
     tabOpened: () => tabOpened(page, ask),

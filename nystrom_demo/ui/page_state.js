@@ -10,12 +10,14 @@ const STORE = 'nystrom-demo-page';
 /**
  * config: {state, held, served, fields: {input: field}, typed: [input], bounds, shows: {tab: [field]}, links, seen}.
  * held: what each input is known to hold. served: the checkpoint that answered last, and the example whose text the page
- * was given. bounds: least and most of an input. links: the parameters of a link. seen: the tokens that attend to each other, at which m is exact.
+ * was given. bounds: least and most of an input. links: the parameters of a link. seen: the tokens that attend to each
+ * other, at which m is exact.
  * ask: sends `request()` to the server. hold: gives the inputs `updates()`.
  */
 function makePageState(config, ask, hold) {
   const page = {
     ...config,
+    first: structuredClone(config.state),
     stamp: 0, // of the last request
     taken: 0, // of the last answer
     awaited: null, // the request whose first answer is still to come
@@ -234,7 +236,12 @@ function adopt(page, changes) {
   remember(page);
 }
 
+/** What a page of before held may be refused by the server of today: then the page begins anew. */
 function failed(page, ask) {
+  if (page.awaited?.restored) {
+    Object.assign(page.state, page.first);
+    remember(page);
+  }
   page.awaited = page.running = null;
   markStale(null);
   if (page.waiting) askWaiting(page, ask);
@@ -274,7 +281,7 @@ function load(page, ask) {
   const kept = link ? null : recall();
   if (!link && !kept) return;
   if (kept) {
-    Object.assign(page.state, kept);
+    for (const name of Object.keys(page.state)) if (name in kept) page.state[name] = kept[name];
     openTab(page, page.state.tab);
   }
   markStale('set');

@@ -59,8 +59,9 @@ def choose_head(page, name: str) -> None:
     page.wait_for_selector("#tasks-cost .cost b")
 
 
-def set_landmarks(page, name: str, said: str) -> None:
-    page.locator(f"#sidebar-quick label:has-text('{name}')").click()
+def set_landmarks(page, m: int, said: str) -> None:
+    """One of the quick choices; 0 is exact."""
+    page.locator(f"#sidebar-quick label:has(input[value='{m}'])").click()
     page.wait_for_selector(f"#tasks-answer h3:has-text('{said}')")
 
 
@@ -124,15 +125,15 @@ def test_every_part_of_the_sidebar_is_within_the_window_s_reach(page):
 
 def test_m_changes_the_answer_and_m_of_n_is_exact(tasks):
     choose_head(tasks, "Sentiment")
-    set_landmarks(tasks, "4", "4 landmarks")
+    set_landmarks(tasks, 4, "4 landmarks")
     four = tasks.inner_text("#tasks-answer .landmark")
-    set_landmarks(tasks, "64", "64 landmarks")
+    set_landmarks(tasks, 64, "64 landmarks")
     assert tasks.inner_text("#tasks-answer .landmark") != four
-    set_landmarks(tasks, "exact", "exact as well")
+    set_landmarks(tasks, 0, "exact as well")
     exact, landmark = (tasks.inner_text(f"#tasks-answer .{side} .bars") for side in ("exact", "landmark"))
     assert exact == landmark
     expect(tasks.locator("#sidebar-readout")).to_contain_text("attended exactly")
-    set_landmarks(tasks, "16", "16 landmarks")
+    set_landmarks(tasks, 16, "16 landmarks")
 
 
 def test_the_slider_moves_by_keyboard(tasks):

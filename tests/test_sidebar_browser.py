@@ -212,7 +212,7 @@ def test_a_link_restores_the_open_tab_too_in_a_fresh_browser_and_after_a_restart
     assert set(calls_at_rest(served, page)) == {"learn"}
     page.click("#permalink-copy")
     page.wait_for_function(
-        "document.querySelector('#permalink-link input, #permalink-link textarea')?.value.includes('m=3')"
+        "document.querySelector('#permalink-link input, #permalink-link textarea')?.value.includes('/#')"
     )
     copied = page.input_value("#permalink-link input, #permalink-link textarea")
     with counting(Library(library.boxes, root=library.root), chromium) as restarted:
@@ -279,6 +279,7 @@ def test_the_count_of_tokens_is_always_in_sight(served, viewport):
 def test_nothing_shows_through_the_count_of_tokens(served, viewport):
     page = served.open(viewport=viewport)
     page.wait_for_selector("#sidebar-readout :text('tokens')")
+    unfold(page)  # so that there is enough to scroll
     page.evaluate("document.querySelector('#views').style.minHeight = '5000px'")
     covered = page.evaluate(
         """async () => {

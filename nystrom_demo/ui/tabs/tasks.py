@@ -41,15 +41,13 @@ SHORT_TOKENS = 1_024  # of all windows; up to here two passes at once were faste
 
 
 class Parts(NamedTuple):
-    """The tab's components, and what each shows; curve: a figure's slot. question, choices: groups of inputs."""
+    """The tab's components, and what each shows; curve: a figure's slot."""
 
     board: Any
     answer: Any
     code: Any
     cost: Any
     curve: Any
-    question: Any
-    choices: Any
 
 
 class Ask(NamedTuple):
@@ -73,8 +71,8 @@ def build(checkpoints: Library, store: gr.HTML) -> View:
         elem_id="tasks-head",
         elem_classes="segmented",
     )
-    board = gr.HTML(elem_id="tasks-board", js_on_load=masked.BOARD_JS, visible=False)
-    inputs, groups = _build_inputs(example_for(FIRST_TASK, examples))
+    board = gr.HTML(elem_id="tasks-board", js_on_load=masked.BOARD_JS)
+    inputs = _build_inputs(example_for(FIRST_TASK, examples))
     with gr.Column(elem_classes="answer-slot"):
         answer = gr.HTML(elem_id="tasks-answer", js_on_load=answers.SCROLL_JS)
         answer_menu("tasks-answer-menu")
@@ -83,7 +81,7 @@ def build(checkpoints: Library, store: gr.HTML) -> View:
     curve = figure_slot(
         "The exact answer's probability as m grows", "tasks-curve", "hollow where landmarks answer otherwise"
     )
-    parts = Parts(board, answer, code, cost, curve, *groups)
+    parts = Parts(board, answer, code, cost, curve)
 
     def fill(state: PageState, changed: frozenset[str]) -> Iterator[Values]:
         return (wired_parts(parts, piece) for piece in show(checkpoints, examples, state))
@@ -91,7 +89,7 @@ def build(checkpoints: Library, store: gr.HTML) -> View:
     def refuse(state: PageState, sentence: str) -> Values:
         return wired_parts(parts, said(state, sentence))
 
-    outputs = [*parts[:4], *curve, *groups]
+    outputs = [*parts[:4], *curve]
     return View(fill, refuse, outputs, {"tasks_head": head, **inputs}, answer, needs_text=False)
 
 
@@ -103,10 +101,10 @@ def wired_parts(parts: Parts, piece: dict[str, Any]) -> Values:
     return values
 
 
-def _build_inputs(example: Example) -> tuple[dict[str, gr.components.Component], list[gr.Column]]:
-    """The inputs by name, and the groups that show those of the two heads that have some."""
+def _build_inputs(example: Example) -> dict[str, gr.components.Component]:
+    """The inputs by name. The style sheet shows those of the head that has them: see `said`."""
     own = {"max_lines": 6, "elem_classes": "own-direction"}
-    with gr.Column(visible=False, elem_id="tasks-question-group", elem_classes="ask") as asking:
+    with gr.Column(elem_id="tasks-question-group", elem_classes="ask"):
         question = gr.Textbox(
             example.question,
             label="Question about the text",
@@ -114,7 +112,7 @@ def _build_inputs(example: Example) -> tuple[dict[str, gr.components.Component],
             elem_id="tasks-question",
             **own,
         )
-    with gr.Column(visible=False, elem_id="tasks-choices-group", elem_classes="ask") as choosing:
+    with gr.Column(elem_id="tasks-choices-group", elem_classes="ask"):
         choices_question = gr.Textbox(
             example.choices_question,
             label="Question",
@@ -131,13 +129,12 @@ def _build_inputs(example: Example) -> tuple[dict[str, gr.components.Component],
             **own,
         )
         with_passage = gr.Checkbox(True, label="Read the text first", elem_id="tasks-with-passage")
-    named = {
+    return {
         "question": question,
         "choices_question": choices_question,
         "options": options,
         "with_passage": with_passage,
     }
-    return named, [asking, choosing]
 
 
 def show(checkpoints: Library, examples: Mapping[str, Example], state: PageState) -> Iterator[dict[str, Any]]:
@@ -162,15 +159,9 @@ def show(checkpoints: Library, examples: Mapping[str, Example], state: PageState
 
 def said(state: PageState, sentence: str, board: str = "") -> dict[str, Any]:
     """A sentence in the answer's place, with the inputs that the head has: whatever stood there was of other inputs."""
-    shows = TASK_VIEWS[state.task].shows
-    groups = {name: gr.update(visible=name in shows) for name in ("question", "choices")}
-    nothing = {"code": "", "cost": "", "curve": emptied()}
-    return {
-        "board": gr.update(value=board, visible="board" in shows and bool(board)),
-        "answer": message(sentence),
-        **nothing,
-        **groups,
-    }
+    # Not by gradio's `visible`: what one of several answers in quick succession makes visible may stay away (6.31).
+    shows = f'<i data-shows="{" ".join(TASK_VIEWS[state.task].shows)}"></i>'
+    return {"board": shows + board, "answer": message(sentence), "code": "", "cost": "", "curve": emptied()}
 
 
 def make_ask(checkpoint: Checkpoint, state: PageState, inputs: TaskInputs) -> Ask:

@@ -28,7 +28,7 @@ HEADS = {  # and the example that each brings
     "Choices": "Dialogue",
 }
 # gradio fades what it fetches anew, and colours change by transition: contrast is judged once both are over.
-AT_REST = """() => !document.querySelector('#views .pending')
+AT_REST = """() => !document.querySelector('#views .pending, #views[data-stale]')
   && !document.getAnimations().some((each) => each instanceof CSSTransition)"""
 
 
@@ -55,12 +55,13 @@ def choose_head(page, name: str) -> None:
     """Choose a head and wait until it answers the example that it brings."""
     page.locator(f"#tasks-head label:has-text('{name}')").click()
     expect(page.locator("#tasks-head label.selected")).to_have_text(name)
-    expect(page.locator("#bench-example label.selected")).to_have_text(HEADS[name])
+    expect(page.locator("#sidebar-example label.selected")).to_have_text(HEADS[name])
     page.wait_for_selector("#tasks-cost .cost b")
 
 
-def set_landmarks(page, name: str, said: str) -> None:
-    page.click(f"#bench-m-{name}")
+def set_landmarks(page, m: int, said: str) -> None:
+    """One of the quick choices; 0 is exact."""
+    page.locator(f"#sidebar-quick label:has(input[value='{m}'])").click()
     page.wait_for_selector(f"#tasks-answer h3:has-text('{said}')")
 
 
@@ -84,8 +85,8 @@ def serious_violations(page) -> list[str]:
 def test_the_page_opens_on_a_complete_example(page):
     page.wait_for_selector(SHOWN["Learn"])
     said = re.compile(r"\d+ tokens, 16 landmarks: one for [\d.]+ tokens")
-    expect(page.locator("#bench-readout")).to_contain_text(said)
-    expect(page.locator("#bench-example label.selected")).to_have_text("Film review")
+    expect(page.locator("#sidebar-readout")).to_contain_text(said)
+    expect(page.locator("#sidebar-example label.selected")).to_have_text("Film review")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -99,44 +100,44 @@ def test_no_tab_has_a_serious_barrier(open_page, theme):
 
 def test_a_phone_shows_every_tab_without_scrolling_sideways(open_page):
     page = open_page(viewport=PHONE)
-    expect(page.locator("#bench-landmarks")).to_be_visible()
-    expect(page.locator("#bench-text textarea")).to_be_hidden()
+    expect(page.locator("#sidebar-landmarks")).to_be_visible()
+    expect(page.locator("#sidebar-text textarea")).to_be_hidden()
     for tab, shown in SHOWN.items():
         go_to(page, tab, shown)
         assert in_time(lambda: page.evaluate("document.documentElement.scrollWidth <= innerWidth"), True), tab
-    page.click("#bench-text-section > button")
-    page.wait_for_selector("#bench-text textarea", state="visible")
-    low = """() => [...document.querySelectorAll('#bench button, #bench label:has(> input), #tabs [role=tab]')]
+    page.click("#sidebar-text-section > button")
+    page.wait_for_selector("#sidebar-text textarea", state="visible")
+    low = """() => [...document.querySelectorAll('#sidebar button, #sidebar label:has(> input), #tabs [role=tab]')]
         .filter((each) => each.offsetParent && each.getBoundingClientRect().height < 40)
         .map((each) => each.outerHTML.slice(0, 120))"""
     assert in_time(lambda: page.evaluate(low), []) == []  # a finger needs about 40 pixels
 
 
-def test_every_part_of_the_bench_is_within_the_window_s_reach(page):
-    """What is taller than the window scrolls; nothing of it lies beside the bench, where no one sees it."""
+def test_every_part_of_the_sidebar_is_within_the_window_s_reach(page):
+    """What is taller than the window scrolls; nothing of it lies beside the sidebar, where no one sees it."""
     outside = """() => {
-      const bench = document.querySelector('#bench').getBoundingClientRect();
-      return [...document.querySelectorAll('#bench > *')].filter((part) => part.offsetParent)
-        .filter((part) => part.getBoundingClientRect().left > bench.right).map((part) => part.id);
+      const sidebar = document.querySelector('#sidebar').getBoundingClientRect();
+      return [...document.querySelectorAll('#sidebar > *')].filter((part) => part.offsetParent)
+        .filter((part) => part.getBoundingClientRect().left > sidebar.right).map((part) => part.id);
     }"""
     assert in_time(lambda: page.evaluate(outside), []) == []
 
 
 def test_m_changes_the_answer_and_m_of_n_is_exact(tasks):
     choose_head(tasks, "Sentiment")
-    set_landmarks(tasks, "4", "4 landmarks")
+    set_landmarks(tasks, 4, "4 landmarks")
     four = tasks.inner_text("#tasks-answer .landmark")
-    set_landmarks(tasks, "64", "64 landmarks")
+    set_landmarks(tasks, 64, "64 landmarks")
     assert tasks.inner_text("#tasks-answer .landmark") != four
-    set_landmarks(tasks, "exact", "exact as well")
+    set_landmarks(tasks, 0, "exact as well")
     exact, landmark = (tasks.inner_text(f"#tasks-answer .{side} .bars") for side in ("exact", "landmark"))
     assert exact == landmark
-    expect(tasks.locator("#bench-readout")).to_contain_text("attended exactly")
-    set_landmarks(tasks, "16", "16 landmarks")
+    expect(tasks.locator("#sidebar-readout")).to_contain_text("attended exactly")
+    set_landmarks(tasks, 16, "16 landmarks")
 
 
 def test_the_slider_moves_by_keyboard(tasks):
-    tasks.focus("#bench-landmarks input[type=range]")
+    tasks.focus("#sidebar-landmarks input[type=range]")
     tasks.keyboard.press("ArrowRight")
     tasks.wait_for_selector("#tasks-answer h3:has-text('17 landmarks')")
 
@@ -181,9 +182,9 @@ def test_a_question_of_the_visitor_s_own(tasks):
 def test_an_empty_text_teaches(tasks):
     choose_head(tasks, "Sentiment")
     tasks.wait_for_selector("#tasks-answer .exact .bars li:nth-child(2)")
-    tasks.fill("#bench-text textarea", "")
-    tasks.wait_for_selector("#tasks-answer .teach:has-text('Type a text')")
-    tasks.locator("#bench-example input[value='review']").check(force=True)
+    tasks.fill("#sidebar-text textarea", "")
+    tasks.wait_for_selector("#tasks-answer .teach:has-text('There is no text yet')")
+    tasks.locator("#sidebar-example input[value='review']").check(force=True)
     tasks.wait_for_selector("#tasks-answer .exact .bars li:nth-child(2)")
 
 
@@ -204,8 +205,9 @@ def test_a_sweep_streams_a_table_stops_and_can_be_downloaded(page):
 
 
 def test_every_control_is_reached_by_keyboard(tasks):
-    """Tab alone comes to the bench's controls, the tabs and the heads, and what holds the focus shows it."""
-    wanted = {"bench-landmarks", "bench-quick", "bench-example", "bench-text", "bench-task", "share-copy", "tasks-head"}
+    """Tab alone comes to the sidebar's controls, the tabs and the heads, and what holds the focus shows it."""
+    sidebar = {f"sidebar-{name}" for name in ("landmarks", "quick", "example", "text", "model-section")}
+    wanted = {*sidebar, "permalink-copy", "tasks-head"}
     reached, ringless = set(), []
     for _ in range(60):
         tasks.keyboard.press("Tab")

@@ -78,7 +78,7 @@ def test_factors_and_the_coloured_text_are_saved(open_page):
     assert [float(line[3]) for line in table[1:]] == [kernels["kernel_3", 1, t + 1] for t in range(n)]
     assert "'=" in [line[1] for line in table]  # what a spreadsheet would run is text
 
-    page.click("#bench-quick button:has-text('exact')")
+    page.locator("#sidebar-quick label:has-text('exact')").click()
     page.wait_for_selector("#attention-viewer [data-menu=factors]", state="hidden")
 
 

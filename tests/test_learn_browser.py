@@ -58,7 +58,7 @@ def test_the_page_opens_on_a_whole_first_step(open_page):
 def test_every_step_is_drawn_with_every_example(open_page):
     page = open_page()
     for place, name in enumerate(load_examples()):
-        page.locator(f"#bench-example input[value='{name}']").check(force=True)
+        page.locator(f"#sidebar-example input[value='{name}']").check(force=True)
         # Each example goes through a third of the steps here; test_lessons computes every pair.
         for index in range(place % 3, len(LESSONS), 3):
             open_step(page, index)
@@ -139,7 +139,7 @@ def test_predictions_and_links_outlive_a_restart_of_the_server(chromium, tiny_ch
         show(link)
         expect(page.locator(".learn-progress")).to_contain_text("1 predictions")
         expect(page.locator("#learn-text [data-option='far']")).to_have_attribute("aria-pressed", "true")
-        expect(page.locator("#bench-text textarea")).to_have_value("A great film.")
+        expect(page.locator("#sidebar-text textarea")).to_have_value("A great film.")
         context.close()
 
 
@@ -174,15 +174,16 @@ def test_a_picture_is_taken_away(form, opening, open_page):
 def test_a_copied_link_restores_the_view_in_a_new_browser(open_page):
     page = open_page("&step=5&m=7&steps=9&estimate=own&layer=2&head=3&text=A%20great%20film%20by%20the%20river.")
     wait_for_step(page, 4)
-    page.click("#share-copy")
+    page.click("#permalink-copy")
     page.wait_for_function(
-        "document.querySelector('#share-link textarea, #share-link input')?.value.includes('step=5')"
+        "document.querySelector('#permalink-link textarea, #permalink-link input')?.value.includes('step=5')"
     )
-    link = page.input_value("#share-link textarea, #share-link input")
-    other = open_page("&" + link.partition("?")[2])
+    link = page.input_value("#permalink-link textarea, #permalink-link input")
+    other = open_page("#" + link.partition("#")[2])
     wait_for_step(other, 4)
-    expect(other.locator("#bench-text textarea")).to_have_value("A great film by the river.")
-    numbers = [("bench-landmarks", "7"), ("bench-pinv-iterations", "9"), ("learn-layer", "2"), ("learn-head", "3")]
+    expect(other.locator("#sidebar-text textarea")).to_have_value("A great film by the river.")
+    numbers = [("sidebar-landmarks", "7"), ("sidebar-pinv-iterations", "9"), ("learn-layer", "2"), ("learn-head", "3")]
+    other.click("#sidebar-model-section > button")
     for name, value in numbers:
         expect(other.locator(f"#{name} input[type=number]")).to_have_value(value)
 
@@ -198,8 +199,8 @@ def test_hostile_text_in_a_link_is_inert(open_page):
 
     page = open_page("&text=" + quote(HOSTILE) + "&tab=<script>alert(4)</script>")
     wait_for_step(page, 0)
-    expect(page.locator("#bench-text textarea")).to_have_value(HOSTILE)
-    expect(page.locator("#share-note")).to_contain_text("The link's tab must be one of")
+    expect(page.locator("#sidebar-text textarea")).to_have_value(HOSTILE)
+    expect(page.locator("#permalink-note")).to_contain_text("The link's tab must be one of")
     for index in (2, 7):
         open_step(page, index)
         reveal(page)

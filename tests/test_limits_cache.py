@@ -3,6 +3,7 @@
 import threading
 import tracemalloc
 from contextvars import ContextVar
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,13 +11,11 @@ import torch
 from nystrom_demo.limits.budget import Limits, under_limits
 from nystrom_demo.limits.cache import ANSWERS, ENTRY_BYTES, ResultCache, about
 from nystrom_demo.ui.examples import load_examples
-from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.ui.state import PageState
 from nystrom_demo.ui.tabs import attention as attention_tab
 from nystrom_demo.ui.tabs import error as error_tab
 from nystrom_demo.ui.tabs import tasks as tasks_tab
 from nystrom_demo.ui.tabs.attention import TextReader
-from nystrom_demo.ui.tabs.tasks import Sweep
-from nystrom_demo.ui.task_views.asked import Asked, Masks
 
 TEXT = "mary walked by the river and saw the old house"
 TASKS = ("masked-lm", "sequence-classification", "token-classification", "question-answering", "multiple-choice")
@@ -40,69 +39,72 @@ def passes(tiny_checkpoints):
         hook.remove()
 
 
-def bench(text: str = TEXT, task: str = "sequence-classification", m: int = 3, **changes) -> BenchValues:
-    return BenchValues(
+def page_state(text: str = TEXT, task: str = "sequence-classification", m: int = 3, **changes) -> PageState:
+    return PageState(
         **{"text": text, "task": task, "num_landmarks": m, "pinv_iterations": 6, "inv_coeff_init_option": False}
         | {"device": "cpu"}
         | changes
     )
 
 
-def tasks(checkpoints, values: BenchValues):
-    asked = Asked(Masks(values.text, [(0, 4)]), "who saw it?", "who saw it?", "mary\nthe river", True)
-    return tasks_tab.show(checkpoints, load_examples(), values, Sweep("", []), *asked)
+INPUTS = {
+    "masks": ((0, 4),),
+    "question": "who saw it?",
+    "choices_question": "who saw it?",
+    "options": "mary\nthe river",
+}
 
 
-def attention(checkpoints, values: BenchValues, head: int = 1):
-    reader = TextReader(checkpoints)  # which knows no text
-    return attention_tab.show_tab(reader, values, 0, head), attention_tab.show_mosaic(reader, values, 0, head)
+def tasks(checkpoints, state: PageState):
+    return next(tasks_tab.show(checkpoints, load_examples(), replace(state, **INPUTS)))
 
 
-def error(checkpoints, values: BenchValues, head: int = 1):
-    reader = TextReader(checkpoints)
-    shown = error_tab.show(reader, values, 0, head, "frobenius")
-    *_, last = error_tab.measure_head(reader, checkpoints, values, 0, head, "frobenius")
-    return shown, [str(part) for part in last]
+def attention(checkpoints, state: PageState, head: int = 1):
+    return list(attention_tab.show(TextReader(checkpoints), replace(state, head=head)))  # a reader that knows no text
+
+
+def error(checkpoints, state: PageState, head: int = 1):
+    return [str(piece) for piece in error_tab.show(TextReader(checkpoints), replace(state, head=head))]
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_head_asked_the_same_again_runs_no_model(tiny_checkpoints, passes, task):
-    first = tasks(tiny_checkpoints, bench(task=task))
+    first = tasks(tiny_checkpoints, page_state(task=task))
     assert passes
     passes.clear()
-    assert tasks(tiny_checkpoints, bench(task=task)) == first
+    assert tasks(tiny_checkpoints, page_state(task=task)) == first
     assert passes == []
 
 
 @pytest.mark.parametrize("ask", [attention, error])
 def test_maps_and_errors_asked_for_again_run_no_model(tiny_checkpoints, passes, ask):
-    first = ask(tiny_checkpoints, bench())
+    first = ask(tiny_checkpoints, page_state())
     assert passes
     passes.clear()
-    assert ask(tiny_checkpoints, bench()) == first
+    assert ask(tiny_checkpoints, page_state()) == first
     assert passes == []
 
 
 @pytest.mark.parametrize("ask", [tasks, attention, error])
 @pytest.mark.parametrize("changes", [{"text": TEXT + " walk"}, {"m": 4}, {"pinv_iterations": 5}])
 def test_another_text_m_or_pseudo_inverse_is_computed(tiny_checkpoints, passes, ask, changes):
-    first = ask(tiny_checkpoints, bench())
+    first = ask(tiny_checkpoints, page_state())
     passes.clear()
-    assert ask(tiny_checkpoints, bench(**changes)) != first
+    assert ask(tiny_checkpoints, page_state(**changes)) != first
     assert passes
 
 
 def test_another_m_asks_for_the_landmark_pass_alone(tiny_checkpoints, passes):
-    tasks(tiny_checkpoints, bench(m=3))
+    tasks(tiny_checkpoints, page_state(m=3))
     passes.clear()
-    tasks(tiny_checkpoints, bench(m=4))
+    tasks(tiny_checkpoints, page_state(m=4))
     assert len(passes) == 1
 
 
 def test_what_is_refused_is_not_kept(tiny_checkpoints):
-    (*_, viewer, _code, _mosaic), nothing = attention(tiny_checkpoints, bench("great " * 5000))
-    assert "The maps show a text whole" in viewer["message"] and nothing is None
-    error(tiny_checkpoints, bench("great " * 5000))
+    for ask in (attention, error):
+        with pytest.raises(ValueError, match="The maps show a text whole"):
+            ask(tiny_checkpoints, page_state("great " * 5000))
     with pytest.raises(ZeroDivisionError):
         ANSWERS.get_or_compute("a", lambda: 1 / 0)
     assert len(ANSWERS) == 0 and ANSWERS.get_or_compute("a", lambda: 2) == 2
@@ -150,7 +152,7 @@ def test_long_texts_and_their_answers_take_no_more_memory_than_the_bound(texts, 
 
 
 def test_ones_own_text_is_kept_for_ones_own_page_and_an_examples_answer_for_all(tiny_checkpoints, passes):
-    own, example = bench(), bench(load_examples()["review"].text)
+    own, example = page_state(), page_state(load_examples()["review"].text)
     for values, expected in ((own, 1), (example, 0)):
         for visitor, computed in (("a", 1), ("a", 0), ("b", expected)):
             passes.clear()
@@ -177,7 +179,7 @@ def test_the_key_of_a_model_that_is_gone_is_no_other_models():
 
 def test_two_who_ask_at_once_get_the_same(tiny_checkpoints):
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(tasks(tiny_checkpoints, bench()))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: answers.append(tasks(tiny_checkpoints, page_state()))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

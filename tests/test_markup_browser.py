@@ -70,7 +70,7 @@ def settle(page, demo) -> None:
     page.wait_for_timeout(150)
     quiet = 0
     while quiet < 3:
-        asked = [event for event in demo._queue.event_ids_to_events.values() if not event.fn.types_generator]
+        asked = [event for event in demo._queue.event_ids_to_events.values() if event.fn.name != "run"]
         quiet = 0 if asked else quiet + 1
         page.wait_for_timeout(50)
 
@@ -99,7 +99,7 @@ def wait_for(page, strings: list[str]) -> None:
 
 
 def type_text(page, demo, strings: list[str]) -> None:
-    fill(page, "#bench-text", " ".join(strings))
+    fill(page, "#sidebar-text", " ".join(strings))
     page.wait_for_timeout(500)  # typing counts after a pause
     settle(page, demo)
 
@@ -145,8 +145,9 @@ def test_no_markup_is_taken_for_markup(chromium, demo):
 def test_a_checkpoint_named_by_markup_is_refused_as_text(chromium, demo):
     watch = Watch(demo.local_url)
     page = new_page(chromium, demo.local_url, watch)
+    page.click("#sidebar-model-section > button")
     for name in MARKUP[:: len(PAYLOADS) + 1]:
-        page.fill("#bench-source input", name)
+        page.fill("#sidebar-source input", name)
         page.keyboard.press("Enter")
         settle(page, demo)
         assert made_of_markup(page) == []

@@ -1,4 +1,4 @@
-"""The bench in a real Chromium, above tabs that count how often they are refreshed: what refreshes, which checkpoint
+"""The sidebar in a real Chromium, above tabs that count how often they are refreshed: what refreshes, which checkpoint
 answers, and what a shared link restores.
 """
 
@@ -18,7 +18,8 @@ from nystrom_demo.checkpoints import Library
 from nystrom_demo.tasks import classify
 from nystrom_demo.ui import page as app
 from nystrom_demo.ui.examples import load_examples
-from nystrom_demo.ui.sidebar import Bench, BenchValues, Refresh, takes_bench
+from nystrom_demo.ui.state import PageState
+from nystrom_demo.ui.view import View
 
 pytestmark = pytest.mark.browser
 
@@ -42,28 +43,30 @@ class Served:
         return page
 
 
-def counting_tab(tab: app.Tab, calls: list[str]) -> app.Tab:
-    """The tab with the bench's values as all that it shows."""
+def counting_tab(tab: str, calls: list[str]):
+    """Builds the tab with the page's state as all that it shows."""
 
-    def build(bench: Bench, library: Library) -> Refresh:
-        def show(values: BenchValues, layer: int, head: int, step: int) -> str:
-            calls.append(tab.id)
-            checkpoint = values.checkpoint(library)
-            state = (values.task, checkpoint.name, values.num_landmarks, values.pinv_iterations)
-            more = (values.inv_coeff_init_option, layer, head, step, values.text)
-            return f"<p class='shown'>{escape(' | '.join(map(str, state + more)))}</p>"
+    def build(library: Library, store: gr.HTML) -> View:
+        shown = gr.HTML(elem_id=f"shown-{tab}")
 
-        shown = gr.HTML(elem_id=f"shown-{tab.id}")
-        return Refresh(takes_bench(show), [*bench.inputs, bench.layer, bench.head, bench.tour_step], [shown])
+        def show(state: PageState, changed: frozenset[str]):
+            calls.append(tab)
+            checkpoint = state.checkpoint(library)
+            parts = (state.task, checkpoint.name, state.num_landmarks, state.pinv_iterations)
+            more = (state.inv_coeff_init_option, state.layer, state.head, state.step, state.text)
+            yield {shown: f"<p class='shown'>{escape(' | '.join(map(str, parts + more)))}</p>"}
 
-    return tab._replace(build=build)
+        return View(show, lambda state, sentence: {shown: sentence}, [shown], {}, shown, needs_text=False)
+
+    return build
 
 
 @contextmanager
 def counting(library: Library, chromium) -> Iterator[Served]:
     calls: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "TABS", tuple(counting_tab(tab, calls) for tab in app.TABS))
+        counting = {tab: (label, counting_tab(tab, calls)) for tab, (label, _) in app.BUILDERS.items()}
+        patch.setattr(app, "BUILDERS", counting)
         demo = app.build_app(library)
     with serving(demo, ready_check=lambda: classify(library["sequence-classification"], "x"), **app.LOOK):
         served = Served(demo, calls, chromium)
@@ -107,12 +110,25 @@ def calls_at_rest(served: Served, page) -> list[str]:
     return taken
 
 
+def quick(page, m: str) -> None:
+    """Take one of the quick choices of m; 0 is exact."""
+    page.locator(f"#sidebar-quick input[value='{m}']").check(force=True)
+
+
+def unfold(page) -> None:
+    """Open the folded part of the sidebar."""
+    if page.locator("#sidebar-task").is_hidden():
+        page.click("#sidebar-model-section > button")
+        expect(page.locator("#sidebar-task")).to_be_visible()
+
+
 def choose(page, name: str, typed: str) -> None:
-    """Type into a dropdown of the bench and take it with Enter.
+    """Type into a dropdown of the sidebar and take it with Enter.
 
     The dropdown answers keys a moment later (gradio 6.31): what leaves it sooner takes the choice back.
     """
-    field = page.locator(f"#bench-{name} input")
+    unfold(page)
+    field = page.locator(f"#sidebar-{name} input")
     field.fill(typed)
     expect(field).to_have_attribute("aria-expanded", "true")
     field.press("Enter")
@@ -122,10 +138,11 @@ def choose(page, name: str, typed: str) -> None:
 @pytest.mark.parametrize("box", ["landmarks", "pinv-iterations"])
 def test_a_number_is_typed_anew_from_an_emptied_box_without_a_word(served, box):
     page = served.open()
+    unfold(page)
     page.get_by_role("tab", name="Tasks", exact=True).click()
     shown(page, "tasks", "| 16 | 6 |")
     calls_at_rest(served, page)
-    field = page.locator(f"#bench-{box} input[type=number]")
+    field = page.locator(f"#sidebar-{box} input[type=number]")
     field.fill("")
     assert calls_at_rest(served, page) == []
     field.fill("9")
@@ -140,23 +157,23 @@ def test_a_change_refreshes_the_open_tab_once_and_no_other(served):
     page.get_by_role("tab", name="Tasks", exact=True).click()
     shown(page, "tasks", "sequence-classification")
     assert calls_at_rest(served, page) == ["tasks"]
-    page.click("#bench-m-4")
+    quick(page, "4")
     shown(page, "tasks", "| 4 | 6 |")
     assert calls_at_rest(served, page) == ["tasks"]
-    page.click("#bench-m-exact")
-    page.wait_for_selector("#bench-readout :text('exactly')")
+    quick(page, "0")
+    page.wait_for_selector("#sidebar-readout :text('exactly')")
     assert calls_at_rest(served, page) == ["tasks"]
-    page.locator("#bench-example input[value='news']").check(force=True)
+    page.locator("#sidebar-example input[value='news']").check(force=True)
     shown(page, "tasks", load_examples()["news"].text[:30])
     assert calls_at_rest(served, page) == ["tasks"]  # although exact is another m on another text
-    expect(page.locator("#bench-readout")).to_contain_text("exactly")
+    expect(page.locator("#sidebar-readout")).to_contain_text("exactly")
     choose(page, "task", "Answers")
-    shown(page, "tasks", "question-answering", load_examples()["passage"].text[:30])
-    assert calls_at_rest(served, page) == ["tasks"]  # although the head brings its own text
+    shown(page, "tasks", "question-answering", load_examples()["news"].text[:30])  # which was chosen, and stays
+    assert calls_at_rest(served, page) == ["tasks"]
     page.get_by_role("tab", name="Error", exact=True).click()
     shown(page, "error", "question-answering")
     page.get_by_role("tab", name="Tasks", exact=True).click()
-    assert calls_at_rest(served, page) == ["error"]  # Tasks shows this bench already
+    assert calls_at_rest(served, page) == ["error"]  # Tasks shows this already
     assert page.watch.errors == page.watch.external == []
 
 
@@ -166,24 +183,25 @@ def test_another_checkpoint_answers_says_that_its_head_is_new_and_a_refused_one_
     choose(page, "source", "mine")
     mine = shown(page, "tasks", "| mine |")
     assert mine == first.replace("| sequence-classification |", "| mine |")
-    expect(page.locator("#bench-notice")).to_contain_text("mine has no head for “Sentiment”")
-    expect(page.locator("#bench-task")).to_contain_text("mine, ")
+    expect(page.locator("#sidebar-notice")).to_contain_text("mine has no head for “Sentiment”")
+    expect(page.locator("#sidebar-task")).to_contain_text("mine, ")
     calls_at_rest(served, page)
     choose(page, "source", "spoiled")
     page.wait_for_selector("[data-testid=toast-body]:has-text('model.safetensors is not a whole safetensors file.')")
-    expect(page.locator("#bench-source input")).to_have_value("mine")
+    expect(page.locator("#sidebar-source input")).to_have_value("mine")
     calls_at_rest(served, page)
     assert page.inner_text("#shown-tasks .shown") == mine
     choose(page, "source", HOSTILE)
     page.wait_for_selector("[data-testid=toast-body]:has-text('A checkpoint on the Hub has an id such as')")
-    expect(page.locator("#bench-source input")).to_have_value("mine")
+    expect(page.locator("#sidebar-source input")).to_have_value("mine")
     choose(page, "task", "Masked words")
     shown(page, "tasks", "masked-lm | mine |")
-    page.wait_for_selector("#bench-notice", state="hidden")
+    page.wait_for_selector("#sidebar-notice", state="hidden")
     assert page.watch.errors == page.watch.external == []
 
 
-LINK = "?tab=learn&task=masked-lm&checkpoint=mine&text=A+good+film.&m=3&steps=2&estimate=own&layer=2&head=3&step=4"
+COPIED = "#permalink-link input, #permalink-link textarea"
+LINK = "#tab=learn&task=masked-lm&checkpoint=mine&text=A+good+film.&m=3&steps=2&estimate=own&layer=2&head=3&step=4"
 RESTORED = "masked-lm | mine | 3 | 2 | True | 1 | 2 | 3 | A good film."
 
 
@@ -192,11 +210,13 @@ def test_a_link_restores_the_open_tab_too_in_a_fresh_browser_and_after_a_restart
     page = served.open(LINK)
     assert shown(page, "learn", "A good film.") == RESTORED
     assert set(calls_at_rest(served, page)) == {"learn"}
-    page.click("#share-copy")
-    page.wait_for_function("document.querySelector('#share-link input, #share-link textarea')?.value.includes('m=3')")
-    copied = page.input_value("#share-link input, #share-link textarea")
+    page.click("#permalink-copy")
+    page.wait_for_function(
+        "document.querySelector('#permalink-link input, #permalink-link textarea')?.value.includes('/#')"
+    )
+    copied = page.input_value("#permalink-link input, #permalink-link textarea")
     with counting(Library(library.boxes, root=library.root), chromium) as restarted:
-        again = restarted.open("?" + copied.partition("?")[2])
+        again = restarted.open("#" + copied.partition("#")[2])
         assert shown(again, "learn", "A good film.") == RESTORED
         other = restarted.open(LINK.replace("learn", "error"))
         assert shown(other, "error", "A good film.") == RESTORED
@@ -206,9 +226,9 @@ def test_a_link_restores_the_open_tab_too_in_a_fresh_browser_and_after_a_restart
 
 
 def test_what_a_link_says_wrong_is_refused_in_words_and_the_rest_holds(served):
-    page = served.open(f"?task=pickle&checkpoint={quote(HOSTILE)}&m=900&text={quote(HOSTILE)}&steps=99&tab=tasks")
+    page = served.open(f"#task=pickle&checkpoint={quote(HOSTILE)}&m=900&text={quote(HOSTILE)}&steps=99&tab=tasks")
     shown(page, "tasks", "sequence-classification", HOSTILE)
-    note = page.locator("#share-note")
+    note = page.locator("#permalink-note")
     for said in (
         "The link's task must be one of ",
         "The link's checkpoint is not among those that this server offers.",
@@ -216,26 +236,26 @@ def test_what_a_link_says_wrong_is_refused_in_words_and_the_rest_holds(served):
     ):
         expect(note).to_contain_text(said)
     expect(note).not_to_contain_text("onerror")
-    page.wait_for_selector("#bench-readout :text('exactly')")  # no more landmarks than tokens
-    page.wait_for_function("document.querySelector('#bench-landmarks input[type=range]')?.max < 100")
+    page.wait_for_selector("#sidebar-readout :text('exactly')")  # no more landmarks than tokens
+    page.wait_for_function("document.querySelector('#sidebar-landmarks input[type=range]').max < 100")
     assert page.watch.errors == []
 
 
 def test_a_text_too_long_for_a_link_is_said_beside_the_button(served):
     page = served.open()
-    page.locator("#bench-example input[value='long']").check(force=True)
-    page.wait_for_selector("#bench-readout :text-matches('[1-9],[0-9]{3}')")
-    page.fill("#bench-text textarea", "An edited film. " * 400)
-    page.click("#share-copy")
-    page.wait_for_selector("#share-note :text('a link carries 4,000')")
+    page.locator("#sidebar-example input[value='long']").check(force=True)
+    page.wait_for_selector("#sidebar-readout :text-matches('[1-9],[0-9]{3}')")
+    page.fill("#sidebar-text textarea", "An edited film. " * 400)
+    page.click("#permalink-copy")
+    page.wait_for_selector("#permalink-note :text('a link carries 4,000')")
 
 
 @pytest.mark.parametrize("viewport", [{"width": 1440, "height": 700}, PHONE], ids=["low", "phone"])
 def test_that_a_link_was_copied_is_said_in_sight(served, viewport):
     page = served.open(viewport=viewport)
-    page.locator("#share-copy").evaluate("(button) => button.scrollIntoView({ block: 'end' })")
-    page.click("#share-copy")
-    note = page.locator("#share-note")
+    page.locator("#permalink-copy").evaluate("(button) => button.scrollIntoView({ block: 'end' })")
+    page.click("#permalink-copy")
+    note = page.locator("#permalink-note")
     expect(note).to_contain_text(re.compile("Copied|take the link from here"))
     expect(note).to_be_in_viewport(ratio=0.9)
 
@@ -244,27 +264,28 @@ def test_that_a_link_was_copied_is_said_in_sight(served, viewport):
 def test_the_count_of_tokens_is_always_in_sight(served, viewport):
     page = served.open(viewport=viewport)
     page.evaluate("document.querySelector('#views').style.minHeight = '5000px'")
-    readout = page.locator("#bench-readout")
+    readout = page.locator("#sidebar-readout")
     expect(readout).to_contain_text(re.compile(r"\d+ tokens, 16 landmarks: one for [\d.]+ tokens"))
-    for scroll in ("window.scrollTo(0, 3000)", "document.querySelector('#bench').scrollTo(0, 3000)"):
+    for scroll in ("window.scrollTo(0, 3000)", "document.querySelector('#sidebar').scrollTo(0, 3000)"):
         page.evaluate(scroll)
         page.evaluate(NEXT_FRAME)
         box = readout.bounding_box()
         assert 0 <= box["y"] < viewport["height"] - box["height"]
         middle = f"{box['x'] + 40}, {box['y'] + box['height'] / 2}"
-        assert page.evaluate(f"document.elementFromPoint({middle}).closest('#bench-readout') !== null")
+        assert page.evaluate(f"document.elementFromPoint({middle}).closest('#sidebar-readout') !== null")
 
 
 @pytest.mark.parametrize("viewport", [{"width": 1440, "height": 500}, PHONE], ids=["low", "phone"])
 def test_nothing_shows_through_the_count_of_tokens(served, viewport):
     page = served.open(viewport=viewport)
-    page.wait_for_selector("#bench-readout :text('tokens')")
+    page.wait_for_selector("#sidebar-readout :text('tokens')")
+    unfold(page)  # so that there is enough to scroll
     page.evaluate("document.querySelector('#views').style.minHeight = '5000px'")
     covered = page.evaluate(
         """async () => {
-          const readout = document.querySelector('#bench-readout');
-          const label = document.querySelector('#bench-landmarks [data-testid="block-info"]');
-          const scroller = innerWidth < 900 ? document.scrollingElement : document.querySelector('#bench');
+          const readout = document.querySelector('#sidebar-readout');
+          const label = document.querySelector('#sidebar-landmarks [data-testid="block-info"]');
+          const scroller = innerWidth < 900 ? document.scrollingElement : document.querySelector('#sidebar');
           const top = (node) => node.getBoundingClientRect().top;
           for (let i = 0; i < 10; i++) {  // the first scrolls move the readout too, to where it sticks
             scroller.scrollTop += top(label) - top(readout.querySelector('p'));
@@ -272,7 +293,7 @@ def test_nothing_shows_through_the_count_of_tokens(served, viewport):
           }
           const box = label.getBoundingClientRect();
           return {
-            by: !!document.elementFromPoint(box.left + 4, box.top + box.height / 2)?.closest('#bench-readout'),
+            by: !!document.elementFromPoint(box.left + 4, box.top + box.height / 2)?.closest('#sidebar-readout'),
             apart: Math.abs(top(label) - top(readout.querySelector('p'))),
           };
         }"""

@@ -14,16 +14,15 @@ from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.figures import csv_of, summary_of
 from nystrom_demo.figures.words import percent
 from nystrom_demo.lessons import PICTURES, Case, Controls, load_lessons
-from nystrom_demo.tasks import answer, choose, classify, fill_mask, tag
-from nystrom_demo.ui.readout import TASK_LABELS
-from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.tasks import TASKS, answer, choose, classify, fill_mask, tag
+from nystrom_demo.ui.state import PageState
 from nystrom_demo.ui.tabs import error as error_tab
 from nystrom_demo.ui.tabs import long_texts
 from nystrom_demo.ui.tabs import tasks as tasks_tab
 from nystrom_demo.ui.tabs import time as time_tab
 from nystrom_demo.ui.tabs.attention import TextReader
-from nystrom_demo.ui.tabs.time import Workbench
-from nystrom_demo.ui.task_views.asked import Asked, Masks
+from nystrom_demo.ui.task_views.inputs import task_inputs
+from nystrom_demo.ui.task_views.registry import TASK_VIEWS
 
 LESSON = load_lessons()[0]
 TEXT = 'The "great" film, and Mary\'s walk to the bank\nby the river in London {n}.'
@@ -77,8 +76,8 @@ def test_a_servers_folder_is_loaded_where_the_script_lies_beside_it(name, tiny_c
     assert run(code) == [f"{reading.name}: {reading.text}" for reading in PICTURES[LESSON.name](case).readings]
 
 
-def bench(task: str, m: int = 5, text: str = TEXT) -> BenchValues:
-    return BenchValues(text, task, m, 3, True, "cpu")
+def page_state(task: str, m: int = 5, text: str = TEXT) -> PageState:
+    return PageState(text, task, m, 3, True, "cpu")
 
 
 def said_by(figure) -> list[str]:
@@ -93,34 +92,38 @@ def table_in(lines: list[str]) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def error_answer(tiny_checkpoints):
-    reader = TextReader(tiny_checkpoints)
-    *_, last = error_tab.measure_head(reader, tiny_checkpoints, bench("token-classification"), 1, 2, "output")
-    return last
+    state = replace(page_state("token-classification"), layer=1, head=2, measure="output")
+    shown = {}
+    for piece in error_tab.show(TextReader(tiny_checkpoints), state):
+        shown |= piece
+    return error_tab.Parts(**shown)
 
 
-@pytest.mark.parametrize("place", range(4, 19, 3))
-def test_code_of_an_error_figure_prints_its_numbers(place, error_answer, run):
-    figure, _, code = error_answer[place : place + 3]
+@pytest.mark.parametrize("name", error_tab.FIGURES)
+def test_code_of_an_error_figure_prints_its_numbers(name, error_answer, run):
+    figure, _, code = getattr(error_answer, name)
     lines = run(code)
     assert lines[: len(said_by(figure))] == said_by(figure)
 
 
 def test_code_of_the_states_prints_what_the_sentence_says_of_the_logits(error_answer, run):
-    *_, sentence, code = error_answer
+    _, sentence, code = error_answer.states
     relative = float(run(code)[-1].split("relative=")[1].split(",")[0])
     assert f"The logits move by {percent(relative)}" in sentence.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_code_of_the_mosaic_prints_every_heads_errors(error_answer, run):
-    shown = pd.DataFrame(error_answer[0]["heads"])
+    shown = pd.DataFrame(error_answer.heads["heads"])
     shown = shown.assign(layer=shown["layer"] + 1, head=shown["head"] + 1)  # the page counts from 1
-    pd.testing.assert_frame_equal(table_in(run(error_answer[1]))[list(shown)], shown, rtol=1e-6)
+    pd.testing.assert_frame_equal(table_in(run(error_answer.heads_code))[list(shown)], shown, rtol=1e-6)
 
 
 @pytest.mark.parametrize("source", ["text", "random"])
 def test_code_of_long_texts_prints_their_errors(source, tiny_checkpoints, run, monkeypatch):
     monkeypatch.setattr(long_texts, "LENGTHS", (32, 64))
-    figure, _, code, *_ = list(long_texts.measure(tiny_checkpoints, bench("masked-lm"), 1, 2, source))[-1]
+    state = replace(page_state("masked-lm"), layer=1, head=2, long_text=source)
+    *_, last = long_texts.measure(tiny_checkpoints, state)
+    figure, code = last["plot"], last["code"]
     lines = run(code)
     printed, shown = (table_in(each).drop(columns="seconds") for each in (lines, said_by(figure)))
     pd.testing.assert_frame_equal(printed, shown)
@@ -129,21 +132,27 @@ def test_code_of_long_texts_prints_their_errors(source, tiny_checkpoints, run, m
 
 @pytest.mark.parametrize("scope", ["attention", "model"])
 def test_code_of_a_timing_measures_the_same_points(scope, run):
-    work = Workbench(["softmax (SDPA)", "landmarks"], 1_024, scope, "forward", 1, 8, 1, 1, "bfloat16", 1, 20.0)
-    *_, last = time_tab.measure(bench("masked-lm"), *work)
-    for figure, code in ((last[2], last[4]), (last[5], last[7])):
+    small = {"num_heads": 1, "head_dim": 8, "batch": 1, "num_layers": 1, "repeats": 1, "budget": 20.0}
+    ways = {"methods": ("softmax (SDPA)", "landmarks"), "longest": 1_024, "scope": scope, "dtype": "bfloat16"}
+    *_, last = time_tab.measure(replace(page_state("masked-lm"), **small, **ways))
+    for figure, _, code in (last["clock"], last["gauge"]):
         printed, shown = (table_in(lines) for lines in (run(code), said_by(figure)))
         pd.testing.assert_frame_equal(printed[["method", "n"]], shown[["method", "n"]])
         assert list(printed) == list(shown)
 
 
 def test_code_of_the_counted_costs_prints_them(run):
-    slots = time_tab.introduce(bench("masked-lm"), 16)[1:]
-    for figure, code in ((slots[0], slots[2]), (slots[3], slots[5])):
+    shown = time_tab.introduce(replace(page_state("masked-lm"), head_dim=16))
+    for figure, _, code in (shown["work"], shown["weights"]):
         pd.testing.assert_frame_equal(*(table_in(lines) for lines in (run(code), said_by(figure))))
 
 
-ASKED = Asked(Masks(TEXT, [(0, 3)]), "Who walked?", "What happened?", "she walked\nit rained", True)
+INPUTS = {
+    "masks": ((0, 3),),
+    "question": "Who walked?",
+    "choices_question": "What happened?",
+    "options": "she walked\nit rained",
+}
 WORDS = {
     "masked-lm": (fill_mask, "masks"),
     "sequence-classification": (classify, "probabilities"),
@@ -151,29 +160,35 @@ WORDS = {
     "question-answering": (answer, "answers"),
     "multiple-choice": (choose, "scores"),
 }
-NOTHING = tasks_tab.Sweep("", [])
 
 
-@pytest.mark.parametrize("task", list(TASK_LABELS))
+def shown_of(checkpoints, state: PageState) -> dict:
+    """What the Tasks tab shows once all has come."""
+    shown = {}
+    for piece in tasks_tab.show(checkpoints, {}, replace(state, **INPUTS)):
+        shown |= piece
+    return shown
+
+
+@pytest.mark.parametrize("task", list(TASKS))
 def test_code_of_an_answer_prints_what_both_columns_show(task, tiny_checkpoints, run):
-    values = bench(task)
-    code = tasks_tab.show(tiny_checkpoints, {}, values, NOTHING, *ASKED)[3]
-    inputs = tasks_tab.head_inputs(tiny_checkpoints[task], values, ASKED)
+    state = replace(page_state(task), **INPUTS)
+    code = next(tasks_tab.show(tiny_checkpoints, {}, state))["code"]
+    checkpoint = tiny_checkpoints[task]
+    inputs = TASK_VIEWS[task].head_inputs(checkpoint, task_inputs(state, state.masks))
     function, field = WORDS[task]
-    results = [function(tiny_checkpoints[task], *inputs, settings) for settings in (EXACT, values.settings())]
+    results = [function(checkpoint, *inputs, settings) for settings in (EXACT, state.settings())]
     for line, result in zip(run(code), results, strict=True):
         assert line.startswith(repr(getattr(result, field)))
 
 
-@pytest.mark.parametrize("task", list(TASK_LABELS))
+@pytest.mark.parametrize("task", list(TASKS))
 def test_code_of_a_curve_prints_its_points(task, tiny_checkpoints, run):
-    *_, last = tasks_tab.measure(tiny_checkpoints, bench(task), NOTHING, *ASKED)
-    figure, _, code = last[1:4]
+    figure, _, code = shown_of(tiny_checkpoints, page_state(task))["curve"]
     assert run(code) == said_by(figure)
 
 
 @pytest.mark.parametrize("text", ["{layer} {0} %s '''", 'a """quoted""" word \\ and \\n more', "<b>&amp;</b>"])
 def test_no_text_breaks_out_of_its_script(text, tiny_checkpoints, run):
-    values = bench("sequence-classification", text=text)
-    *_, last = tasks_tab.measure(tiny_checkpoints, values, NOTHING, *ASKED)
-    assert run(last[3]) == said_by(last[1])
+    figure, _, code = shown_of(tiny_checkpoints, page_state("sequence-classification", text=text))["curve"]
+    assert run(code) == said_by(figure)

@@ -7,6 +7,7 @@ import gradio as gr
 import numpy as np
 import pandas as pd
 import pytest
+from page_requests import make_page, request
 
 from nystrom_demo.analysis import (
     error_against_landmarks,
@@ -19,29 +20,32 @@ from nystrom_demo.analysis import (
 from nystrom_demo.config import AttentionSettings
 from nystrom_demo.figures.words import percent
 from nystrom_demo.limits.cache import ANSWERS
-from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.ui.refresh import Latest, fill, refresh
+from nystrom_demo.ui.state import MEASURES, PageState, checked
 from nystrom_demo.ui.tabs import error as error_tab
 from nystrom_demo.ui.tabs.attention import TextReader, read_text
-from nystrom_demo.ui.tabs.error import Known, Shown
+from nystrom_demo.ui.tabs.error import FIGURES, Parts
 
 TEXT = "john smith went to paris and saw the river, the cat and the old house by the water"
 LAYER, HEAD, M = 1, 2, 5
 SETTINGS = AttentionSettings(num_landmarks=M)
 
 
-def bench(**changes) -> BenchValues:
-    return replace(BenchValues(TEXT, "sequence-classification", M, 6, False, "cpu"), **changes)
+def page_state(**changes) -> PageState:
+    return replace(PageState(TEXT, "sequence-classification", M, 6, False, "cpu"), **changes)
 
 
-def last_shown(checkpoints, values: BenchValues, measure: str = "frobenius") -> Shown:
+def last_shown(checkpoints, state: PageState, measure: str = "frobenius") -> Parts:
     """What stands on the page once all has come, with each slot's (figure, sentence, code)."""
-    *_, last = error_tab.measure_head(TextReader(checkpoints), checkpoints, values, LAYER, HEAD, measure)
-    return Shown(*last[:4], *(last[place : place + 3] for place in range(4, len(last), 3)))
+    shown = {}
+    for piece in error_tab.show(TextReader(checkpoints), replace(state, layer=LAYER, head=HEAD, measure=measure)):
+        shown |= piece
+    return Parts(**shown)
 
 
 @pytest.fixture(scope="module")
-def shown(tiny_checkpoints) -> Shown:
-    return last_shown(tiny_checkpoints, bench())
+def shown(tiny_checkpoints) -> Parts:
+    return last_shown(tiny_checkpoints, page_state())
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +73,9 @@ def test_the_lead_says_the_chosen_heads_errors_counted_from_one(shown, text):
     assert re.findall(r"[\d.]+ %", lead) == said
 
 
-@pytest.mark.parametrize("measure", [name for _, name in error_tab.MEASURES])
+@pytest.mark.parametrize("measure", MEASURES)
 def test_the_error_against_m_is_the_analysis_own(tiny_checkpoints, text, measure):
-    figure, sentence, _ = last_shown(tiny_checkpoints, bench(), measure).against
+    figure, sentence, _ = last_shown(tiny_checkpoints, page_state(), measure).against
     landmarks = sorted({1, 2, 4, 5, 8, 16, text.num_tokens})
     errors = error_against_landmarks(text.layers[LAYER], HEAD, landmarks, SETTINGS)
     assert_plots(figure.data[0], landmarks, errors[measure].where(errors[measure] > 0))
@@ -109,15 +113,15 @@ def test_states_and_logits_are_the_models_own(shown, tiny_checkpoints):
 
 
 def test_what_becomes_of_the_logits_fits_the_head(tiny_checkpoints):
-    tagged = last_shown(tiny_checkpoints, bench(task="token-classification")).states[1]
+    tagged = last_shown(tiny_checkpoints, page_state(task="token-classification")).states[1]
     assert "of the tokens keep their likeliest label." in tagged
-    asked = last_shown(tiny_checkpoints, bench(task="question-answering")).states[1]
+    asked = last_shown(tiny_checkpoints, page_state(task="question-answering")).states[1]
     assert "depends on its question too: see Tasks." in asked and "logits move" not in asked
 
 
 @pytest.mark.parametrize("m", [0, 999])
 def test_with_a_landmark_for_every_token_every_error_is_zero(tiny_checkpoints, m):
-    exact = last_shown(tiny_checkpoints, bench(num_landmarks=m))
+    exact = last_shown(tiny_checkpoints, page_state(num_landmarks=m))
     assert "every error is zero" in exact.lead
     assert exact.pinv[0] is None and "nothing is inverted" in exact.pinv[1]
     assert all(line["frobenius"] == 0 for line in exact.heads["heads"])
@@ -125,7 +129,7 @@ def test_with_a_landmark_for_every_token_every_error_is_zero(tiny_checkpoints, m
 
 
 def test_every_figure_comes_with_its_sentence_and_code(shown):
-    for slot in shown[4:]:
+    for slot in shown[3:]:
         figure, sentence, code = slot
         assert figure.layout.meta["summary"].replace(" %", "\N{NO-BREAK SPACE}%") in sentence
         compile(code, "<code for this view>", "exec")
@@ -134,51 +138,59 @@ def test_every_figure_comes_with_its_sentence_and_code(shown):
 
 def test_each_answer_repeats_what_is_known(tiny_checkpoints):
     """A page that is behind takes up the last answer alone."""
+    page = make_page(tiny_checkpoints)
+    asked = request(page_state(tab="error"))
+    plots = [page.views["error"].outputs[place] for place in range(3, 18, 3)]
     seen: set[int] = set()
-    for answer in error_tab.measure_head(TextReader(tiny_checkpoints), tiny_checkpoints, bench(), 0, 0, "frobenius"):
-        figures = {place for place in range(4, len(answer), 3) if getattr(answer[place], "layout", None)}
+    for answer in refresh(page, asked, Latest()):
+        figures = {place for place, plot in enumerate(plots) if getattr(answer.get(plot), "layout", None)}
         assert figures >= seen
         seen = figures
     assert len(seen) == 5
 
 
-def test_another_measure_is_drawn_from_what_is_known(tiny_checkpoints, shown):
-    redrawn = error_tab.show_measure(tiny_checkpoints, bench(), LAYER, HEAD, "output", shown.known)
-    assert list(redrawn[0].data[0].y)[:3] == pytest.approx(list(shown.known.of_head.output)[:3])
-    assert "relative error of the output" in redrawn[4]
-    spectral = error_tab.show_measure(tiny_checkpoints, bench(), LAYER, HEAD, "spectral", shown.known)
-    assert spectral[3] is None and "of the chosen head alone" in spectral[4]
+def test_another_measure_leaves_the_other_figures_and_computes_nothing(tiny_checkpoints, shown, monkeypatch):
+    last_shown(tiny_checkpoints, page_state())
+    for name in ("head_errors", "error_against_landmarks", "singular_values"):
+        monkeypatch.setattr(error_tab, name, lambda *_, **__: pytest.fail("it was computed again"))
+    reader, changed = TextReader(tiny_checkpoints), frozenset({"measure"})
+    redrawn, spectral = (
+        dict(pair for piece in error_tab.show(reader, at(measure), changed) for pair in piece.items())
+        for measure in ("output", "spectral")
+    )
+    assert redrawn.keys() == {"against", "all_heads"}
+    assert "relative error of the output" in redrawn["all_heads"][1]
+    assert spectral["all_heads"][0] is None and "of the chosen head alone" in spectral["all_heads"][1]
 
 
-def test_nothing_is_redrawn_before_anything_is_known(tiny_checkpoints):
-    redrawn = error_tab.show_measure(tiny_checkpoints, bench(), 0, 0, "output", Known())
-    assert redrawn == error_tab.SKIPPED + error_tab.SKIPPED
+def at(measure: str) -> PageState:
+    return page_state(layer=LAYER, head=HEAD, measure=measure)
 
 
 def test_a_text_past_the_position_table_is_refused_in_a_sentence(tiny_checkpoints):
-    values = bench(text="cat " * 5_000)
-    _, _, heads, lead = error_tab.show(TextReader(tiny_checkpoints), values, 0, 0, "frobenius")
-    assert heads is None and "this one has 5,002 tokens, and the position table of this model ends at 4,096." in lead
-    gone = last_shown(tiny_checkpoints, values)
-    assert gone.heads is None and all(slot[0] is None for slot in gone[4:])
+    with gr.Blocks():
+        view = error_tab.build(tiny_checkpoints, gr.HTML())
+    (values,) = fill(view, page_state(text="cat " * 5_000))
+    heads, code, lead, *figures = (values[part] for part in view.outputs)
+    assert "this one has 5,002 tokens, and the position table of this model ends at 4,096." in lead
+    assert heads is None and code == "" and figures[::3] == [None] * len(FIGURES)
 
 
 def test_past_its_bound_a_figure_says_why_it_is_not_there(tiny_checkpoints, monkeypatch):
     monkeypatch.setattr(error_tab, "ALL_HEADS_TOKENS", 10)
-    assert "Up to 10 tokens only" in last_shown(tiny_checkpoints, bench()).all_heads[1]
+    assert "Up to 10 tokens only" in last_shown(tiny_checkpoints, page_state()).all_heads[1]
     ANSWERS.clear()
     monkeypatch.setattr(error_tab, "SPECTRUM_TOKENS", 10)
-    few = last_shown(tiny_checkpoints, bench())
-    assert few.against[0] is None and "Up to 10 tokens only" in few.spectrum[1] and few.known == Known()
+    few = last_shown(tiny_checkpoints, page_state())
+    assert few.against[0] is None and "Up to 10 tokens only" in few.spectrum[1]
 
 
-def test_an_unknown_measure_is_named(tiny_checkpoints):
+def test_an_unknown_measure_is_named():
     with pytest.raises(ValueError, match="error must be one of frobenius, spectral, output, got 'max'"):
-        last_shown(tiny_checkpoints, bench(), "max")
+        checked({"measure": "max"})
 
 
 @pytest.mark.parametrize("head", [-1, "x", 2**70])
-def test_a_head_that_no_model_has_is_refused_and_not_sent_back(tiny_checkpoints, head):
-    *chosen, heads, lead = error_tab.show(TextReader(tiny_checkpoints), bench(), 0, head, "frobenius")
-    assert chosen == [gr.skip(), gr.skip()] and heads is None
-    assert "head must be a whole number from 0 to 10000" in lead
+def test_a_head_that_no_model_has_is_refused(head):
+    with pytest.raises(ValueError, match="head must be a whole number from 1 to 1000"):
+        checked({"head": head})

@@ -1,5 +1,7 @@
 """Errors at lengths that no map is held for: the analysis, and the Error tab's section that shows them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from nystrom_demo.config import AttentionSettings, NystromformerConfig
 from nystrom_demo.limits.budget import Limits, under_limits
 from nystrom_demo.limits.estimates import lengths_bytes
 from nystrom_demo.ui.readout import count_tokens
-from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.ui.state import PageState
 from nystrom_demo.ui.tabs import long_texts
 
 TEXT = "john smith went to paris and saw the river, the cat and the old house by the water"
@@ -66,18 +68,19 @@ def short(monkeypatch):
     monkeypatch.setattr(long_texts, "WINDOW_TOKENS", 16)
 
 
-def bench(m: int = 3, text: str = TEXT, task: str = "masked-lm") -> BenchValues:
-    return BenchValues(text, task, m, 6, False, "cpu")
+def page_state(m: int = 3, text: str = TEXT, task: str = "masked-lm") -> PageState:
+    return PageState(text, task, m, 6, False, "cpu")
 
 
-def measured(checkpoints, values: BenchValues, source: str = "text", layer: int = 1, head: int = 2) -> list[tuple]:
-    return list(long_texts.measure(checkpoints, values, layer, head, source))
+def measured(checkpoints, values: PageState, source: str = "text", layer: int = 1, head: int = 2) -> list[dict]:
+    return list(long_texts.measure(checkpoints, replace(values, long_text=source, layer=layer, head=head)))
 
 
 class TestHandler:
     @pytest.mark.parametrize("source", ["text", "random"])
     def test_the_figure_plots_the_errors_of_the_chosen_head(self, short, tiny_checkpoints, source):
-        figure, sentence, _, table, *_ = measured(tiny_checkpoints, bench(), source)[-1]
+        shown = measured(tiny_checkpoints, page_state(), source)[-1]
+        figure, sentence, table = shown["plot"], shown["note"], shown["table"]
         checkpoint = tiny_checkpoints["masked-lm"]
         inputs, head = random_inputs(64, 8), 0
         if source == "text":
@@ -94,10 +97,10 @@ class TestHandler:
         assert said in sentence
 
     def test_points_come_one_by_one_and_the_buttons_come_back(self, short, tiny_checkpoints):
-        steps = measured(tiny_checkpoints, bench())
-        assert [step[3].count("<tr>") for step in steps] == [0, 2, 3, 4, 5, 5]
-        assert [step[-1]["visible"] for step in steps] == [True] * 5 + [False]
-        assert steps[-1][0] is not None  # the last answer repeats the figure
+        steps = measured(tiny_checkpoints, page_state())
+        assert [step["table"].count("<tr>") for step in steps] == [0, 2, 3, 4, 5, 5]
+        assert [step["stop"]["visible"] for step in steps] == [True] * 5 + [False]
+        assert steps[-1]["plot"] is not None  # the last answer repeats the figure
 
     def test_a_cancelled_measurement_takes_no_further_step(self, short, tiny_checkpoints, monkeypatch):
         taken = []
@@ -108,30 +111,34 @@ class TestHandler:
                 yield point
 
         monkeypatch.setattr(long_texts, "error_against_length", counted)
-        steps = long_texts.measure(tiny_checkpoints, bench(), 0, 0, "text")
+        steps = long_texts.measure(tiny_checkpoints, page_state())
         next(steps), next(steps)
         steps.close()
         assert len(taken) == 1
 
     def test_a_head_chosen_on_a_larger_model_is_the_nearest(self, short, tiny_checkpoints):
-        assert "layer 2, head 3" in measured(tiny_checkpoints, bench(), layer=9, head=11)[-1][1]
+        assert "layer 2, head 3" in measured(tiny_checkpoints, page_state(), layer=9, head=11)[-1]["note"]
 
     def test_no_landmarks_mean_exact_attention(self, short, tiny_checkpoints):
-        asked = long_texts.long_text(tiny_checkpoints["masked-lm"], bench(0), 0, 0, "text")
+        asked = long_texts.long_text(tiny_checkpoints["masked-lm"], page_state(0))
         assert asked.settings.num_landmarks == count_tokens(tiny_checkpoints["masked-lm"], TEXT) and asked.ratio == 1
 
     def test_where_m_stops_growing_is_said(self, short, tiny_checkpoints, monkeypatch):
         monkeypatch.setattr(long_texts, "MAX_LANDMARKS", 7)
-        figure, sentence, *_ = measured(tiny_checkpoints, bench())[-1]
+        shown = measured(tiny_checkpoints, page_state())[-1]
+        figure, sentence = shown["plot"], shown["note"]
         assert "m grows no further than 7." in sentence
         assert list(figure.data[1].x) == [32]
 
     @pytest.mark.parametrize(
         ("values", "source", "sentence"),
         [
-            (bench(text=" "), "text", "text is empty: type one on the bench, or measure random q, k, v."),
-            (bench(), "noise", "source must be one of text, random, got 'noise'."),
-            (bench(1_025, "cat " * 1_100), "text", "landmarks on long texts must be a whole number from 1 to 1024"),
+            (page_state(text=" "), "text", "There is no text to repeat. Type one, or measure random q, k, v."),
+            (
+                page_state(1_025, "cat " * 1_100),
+                "text",
+                "landmarks on long texts must be a whole number from 1 to 1024",
+            ),
         ],
     )
     def test_what_cannot_be_measured_is_refused_in_a_sentence(self, tiny_checkpoints, values, source, sentence):
@@ -143,15 +150,15 @@ class TestAdmission:
     def test_what_would_not_fit_is_refused_before_anything_is_read(self, tiny_checkpoints, monkeypatch):
         monkeypatch.setattr(long_texts, "sweep", lambda asked: pytest.fail("the text was read"))
         with under_limits(Limits(request_bytes=2**20)), pytest.raises(ValueError, match="The errors of 16,384 tokens"):
-            measured(tiny_checkpoints, bench())
+            measured(tiny_checkpoints, page_state())
 
     def test_only_an_m_whose_inverse_is_taken_counts(self, tiny_checkpoints):
         checkpoint = tiny_checkpoints["masked-lm"]
-        few = long_texts.long_text(checkpoint, bench(3), 0, 0, "text")
+        few = long_texts.long_text(checkpoint, page_state(3))
         assert few.most_landmarks == max(
             m for n in long_texts.LENGTHS if (m := round(n / few.ratio)) <= long_texts.MAX_LANDMARKS
         )
-        exact = long_texts.long_text(checkpoint, bench(0), 0, 0, "text")
+        exact = long_texts.long_text(checkpoint, page_state(0))
         assert exact.most_landmarks == exact.settings.num_landmarks
 
     @pytest.mark.parametrize(("n", "m"), [(1_024, 16), (1_024, 1_024), (2_048, 16), (2_048, 256)])

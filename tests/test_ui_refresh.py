@@ -1,51 +1,43 @@
-"""A change of the bench: where m goes, which checkpoint answers, which tab is refreshed."""
+"""A request of the page: where m goes, which checkpoint answers, what inputs become, and what is late is dropped."""
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, get_type_hints
 
 import gradio as gr
 import pytest
+from page_requests import answered, make_page, request
 
 from nystrom_demo.checkpoints import BUNDLED, Library
-from nystrom_demo.tasks import fill_mask
-from nystrom_demo.ui import refresh
+from nystrom_demo.tasks import TASKS, fill_mask
+from nystrom_demo.ui import request as requests
 from nystrom_demo.ui.examples import example_for, load_examples
 from nystrom_demo.ui.page import build_app
-from nystrom_demo.ui.readout import TASK_LABELS, TextSize
-from nystrom_demo.ui.refresh import end_range, fingerprint, landmarks_for, settle, slide, stamp
+from nystrom_demo.ui.refresh import Latest, refresh
+from nystrom_demo.ui.request import Asked, Served, read_request, settle, shown_state
+from nystrom_demo.ui.state import ENTRIES, TABS, PageState
+from nystrom_demo.ui.view import NO_TEXT
 
 EXAMPLES = load_examples()
-TABS = ("learn", "tasks", "error")
 TEXT = "the cat sat on the mat"  # 8 tokens
-LONGER = TextSize(13, 4096)
 
 
-class Settled(NamedTuple):
-    """What `settle` returns."""
-
-    text: object
-    settled: object
-    task: object
-    source: object
-    slider: dict
-    example: str | None
-    size: TextSize
-    served: tuple[str, str]
-    notice: dict
+@pytest.fixture(scope="module")
+def page(tiny_checkpoints):
+    return make_page(tiny_checkpoints)
 
 
-def settle_on(library, text=TEXT, task="masked-lm", m=3, source=BUNDLED, size=LONGER, served=None):
-    values = (text, task, m, 6, False, "cpu", source)
-    served = (BUNDLED, task) if served is None else served
-    return Settled(*settle(library, EXAMPLES, *values, size, served))
+def settled(library, served=None, **changes):
+    state = replace(PageState(TEXT, "masked-lm", 3), **changes)
+    return settle(library, EXAMPLES, Asked(1, state, served or Served(BUNDLED, state.task), {}))
 
 
 @pytest.fixture
 def warnings(monkeypatch) -> list[str]:
     """What the page is warned of."""
     said = []
-    monkeypatch.setattr(refresh.gr, "Warning", said.append)
+    monkeypatch.setattr(requests.gr, "Warning", said.append)
     return said
 
 
@@ -61,64 +53,76 @@ def offered(tiny_checkpoints, tmp_path) -> Library:
 
 
 @pytest.mark.parametrize(
-    ("m", "old", "m_after"),
+    ("chosen", "text", "shown"),
     [
-        (3, TextSize(13, 100), 3),
-        (13, TextSize(13, 100), 8),  # exact stays exact
-        (10, TextSize(13, 100), 8),
-        (0, TextSize(13, 100), 1),
-        (6, TextSize(6, 100), 8),  # exact on a longer text too
-        (100, TextSize(500, 100), 8),
-        (16, 6, 6),  # a link's m, which the page does not hold yet
-        (16, 900, 8),
+        (3, TEXT, 3),
+        (64, TEXT, 8),
+        (64, "", 2),  # an emptied text
+        (64, "the cat " * 50, 64),  # and the m that was chosen is back
+        (0, TEXT, 8),  # exact stays exact
+        (0, "the cat " * 50, 102),
     ],
 )
-def test_m_stays_as_far_as_the_text_goes_and_exact_stays_exact(m, old, m_after):
-    assert landmarks_for(m, old, TextSize(8, 100)) == m_after
+def test_the_chosen_m_is_remembered_and_only_clamped_while_the_text_is_short(tiny_checkpoints, chosen, text, shown):
+    after = settled(tiny_checkpoints, num_landmarks=chosen, text=text)
+    assert (after.chosen.num_landmarks, after.state.num_landmarks) == (chosen, shown)
 
 
-def test_the_range_holds_what_the_page_still_sends_until_it_has_the_new_m():
-    assert slide(8, 13, 8) == gr.update(maximum=13, value=8)
-    assert slide(900, 16, 900) == gr.update(maximum=900, value=900)
-    assert slide(3, 3, 8) == gr.update(maximum=8)  # an m that stays is not sent, for the visitor may have moved on
-    assert end_range(TextSize(8, 100)) == gr.update(maximum=8)
-    assert end_range(TextSize(800, 100)) == gr.update(maximum=100)
-    assert end_range(16) == gr.skip()
+def test_the_sliders_range_is_the_text_and_the_quick_choice_is_marked(page):
+    answer, _ = answered(page, PageState(TEXT, num_landmarks=64), held={"num_landmarks": 16, "quick": 16})
+    assert answer["inputs"]["num_landmarks"] == {"maximum": 8, "value": 8} and answer["seen"] == 8
+    assert answer["inputs"]["quick"] == {"value": 64}
+    other, _ = answered(page, PageState(TEXT, num_landmarks=5), held={"num_landmarks": 5, "quick": 16})
+    assert other["inputs"]["num_landmarks"] == {"maximum": 8}  # what the visitor has set is not sent back
+    assert other["inputs"]["quick"] == {"value": None}
 
 
-def test_a_text_is_counted_and_m_brought_within_it(tiny_checkpoints):
-    after = settle_on(tiny_checkpoints, m=13)
-    assert (after.size, after.example, after.slider["value"]) == (TextSize(8, 4096), None, 8)
-    assert after.text == after.settled == after.source == gr.skip()
-    assert after.notice["visible"] is False
+def test_a_head_is_brought_within_the_model(tiny_checkpoints):
+    after = settled(tiny_checkpoints, layer=11, head=11)
+    assert (after.chosen.layer, after.chosen.head) == (1, 2)
 
 
-def test_the_page_gets_the_text_with_blanks_for_the_controls_that_part_words(tiny_checkpoints):
-    after = settle_on(tiny_checkpoints, text="the cat\fsat on the mat")
-    assert after.text == after.settled == TEXT and after.size.num_tokens == 8
-    assert settle_on(tiny_checkpoints).text == gr.skip()
+def test_the_page_gets_the_text_with_blanks_for_the_controls_that_part_words(page):
+    answer, _ = answered(page, PageState("the cat\fsat on the mat"))
+    assert answer["inputs"]["text"] == {"value": TEXT} and answer["state"]["text"] == TEXT
+    answer, _ = answered(page, PageState(TEXT))
+    assert "text" not in answer["inputs"] and "text" not in answer["state"]
 
 
-@pytest.mark.parametrize("task", TASK_LABELS)
-def test_another_task_brings_its_own_example_in_the_same_step(task, tiny_checkpoints):
-    other = next(each for each in TASK_LABELS if each != task)
-    example = example_for(task, EXAMPLES)
-    after = settle_on(tiny_checkpoints, example_for(other, EXAMPLES).text, task, served=(BUNDLED, other))
-    assert (after.text, after.settled, after.example) == (example.text, example.text, example.name)
-    own = settle_on(tiny_checkpoints, TEXT, task, served=(BUNDLED, other))
-    assert own.text == gr.skip()  # a visitor's text stays
-    link = settle_on(tiny_checkpoints, EXAMPLES["dialogue"].text, task, served=(BUNDLED, task))
-    assert link.text == gr.skip()  # as does an example that was picked, or named in a link
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("chosen", [{}, {"text": TEXT}, {"text": ""}, {"example": "long"}], ids=str)
+def test_another_head_brings_its_example_only_while_nobody_has_chosen(task, chosen, page):
+    answer, _ = answered(
+        page, PageState(task=task, **chosen), served={"source": BUNDLED, "task": task, "example": "long"}
+    )
+    if chosen:
+        assert "text" not in answer["inputs"] and "text" not in answer["state"]
+    else:
+        assert answer["inputs"]["text"] == {"value": example_for(task, EXAMPLES).text}
+        assert answer["inputs"]["example"] == {"value": example_for(task, EXAMPLES).name}
+
+
+def test_fields_go_with_the_example_and_are_empty_for_a_text_of_ones_own(page):
+    names = ("question", "choices_question", "options")
+    held = dict.fromkeys(names, "of another")
+    picked, _ = answered(page, PageState(example="news"), held=held)
+    assert picked["inputs"]["question"] == {"value": EXAMPLES["news"].question}
+    assert picked["inputs"]["options"] == {"value": "\n".join(EXAMPLES["news"].choices)}
+    own, _ = answered(page, PageState(TEXT), held=held)
+    assert [own["inputs"][name]["value"] for name in names] == ["", "", ""]
+    typed, _ = answered(page, PageState(TEXT, question="of another"), held=held)
+    assert "question" not in typed["inputs"]
 
 
 def test_a_chosen_checkpoint_serves_and_is_named(offered, warnings):
-    after = settle_on(offered, source="mine")
-    assert after.served == ("mine", "masked-lm")
-    assert after.task["info"].startswith("mine, ")
-    assert after.notice["visible"] is False
-    new = settle_on(offered, task="token-classification", source="mine")
-    assert new.notice["visible"]
-    assert "has no head for “Entities”" in new.notice["value"]
+    page = make_page(offered)
+    answer, values = answered(page, PageState(TEXT, "masked-lm", source="mine"))
+    assert (answer["served"]["source"], answer["served"]["task"]) == ("mine", "masked-lm")
+    assert answer["inputs"]["task"]["info"].startswith("mine, ")
+    assert values[page.sidebar.notice]["visible"] is False
+    _, values = answered(page, PageState(TEXT, "token-classification", source="mine"))
+    assert values[page.sidebar.notice]["visible"]
+    assert "has no head for “Entities”" in values[page.sidebar.notice]["value"]
     assert warnings == []
 
 
@@ -130,55 +134,83 @@ def test_a_chosen_checkpoint_serves_and_is_named(offered, warnings):
     ],
 )
 def test_a_refused_checkpoint_is_said_in_a_sentence_and_the_last_one_stays_bit_for_bit(source, said, offered, warnings):
-    settle_on(offered, source="mine")
+    served = Served("mine", "masked-lm")
     before = fill_mask(offered.load("mine", "masked-lm"), "the [MASK] sat")
-    after = settle_on(offered, source=source, served=("mine", "masked-lm"))
+    after = settled(offered, served, source=source)
     assert warnings == [said]
-    assert (after.source, after.task["value"], after.served) == ("mine", "masked-lm", ("mine", "masked-lm"))
+    assert (after.chosen.source, after.chosen.task, after.reverted) == ("mine", "masked-lm", True)
     assert fill_mask(offered.load("mine", "masked-lm"), "the [MASK] sat") == before
 
 
 def test_where_the_last_one_is_gone_too_the_bundled_one_answers(offered, warnings):
-    after = settle_on(offered, source="spoiled", served=("gone", "masked-lm"))
+    after = settled(offered, Served("gone", "masked-lm"), source="spoiled")
     assert len(warnings) == 2
-    assert (after.source, after.served) == (BUNDLED, (BUNDLED, "masked-lm"))
+    assert (after.chosen.source, after.chosen.task) == (BUNDLED, "masked-lm")
 
 
 def test_a_device_that_is_not_there_is_refused(tiny_checkpoints, warnings):
-    values = (TEXT, "masked-lm", 3, 6, False, "cuda", BUNDLED)
     with pytest.raises(ValueError, match=r"^device must be one of cpu, got 'cuda'\.$"):
-        settle(tiny_checkpoints, EXAMPLES, *values, LONGER, (BUNDLED, "masked-lm"))
+        settled(tiny_checkpoints, device="cuda")
     assert warnings == []
 
 
-def test_a_change_stamps_the_open_tab_only():
-    shown = (TEXT, "masked-lm", 5, 6, False, "cpu", BUNDLED, 0, 0)
-    readout, *stamps = stamp(TABS, *shown, TextSize(7, 4096), "error")
-    assert "5</b> landmarks" in readout
-    assert stamps == [gr.skip(), gr.skip(), fingerprint(shown)]
-    assert stamp(TABS, *shown, TextSize(7, 4096), "none")[1:] == (gr.skip(),) * 3
-    assert stamp(TABS, *shown, 16, "error")[0] == gr.skip()  # a link's text is still to be counted
+@pytest.mark.parametrize("tab", TABS)
+def test_what_comes_back_carries_what_it_was_asked_for_and_fills_the_open_tab_alone(page, tab):
+    answer, values = answered(page, PageState(TEXT, tab=tab), stamp=7)
+    assert (answer["stamp"], answer["filled"], answer["done"]) == (7, True, True)
+    others = {part for name, view in page.views.items() if name != tab for part in view.outputs}
+    assert not others & values.keys() and set(page.views[tab].outputs) & values.keys()
 
 
-def test_a_whole_number_has_one_stamp_however_it_is_sent():
-    assert fingerprint((16, True)) == fingerprint((16.0, True))
-    assert len({fingerprint((value,)) for value in (16, 17, "16", True, None, 1)}) == 6
+@pytest.mark.parametrize("tab", TABS)
+def test_what_a_newer_request_makes_late_is_not_sent(page, tab):
+    latest = Latest()
+    answers = refresh(page, request(PageState(TEXT, tab=tab), 1), latest)
+    next(answers)
+    next(refresh(page, request(PageState("another text", tab=tab), 2), latest))
+    assert list(answers) == []
+
+
+@pytest.mark.parametrize("tab", ["learn", "tasks", "attention", "error"])
+def test_an_empty_text_is_one_kind_sentence_on_every_tab(page, tab):
+    _, values = answered(page, PageState("", tab=tab))
+    assert sum(NO_TEXT in str(value) for value in values.values()) == 1
+
+
+def test_a_reload_and_a_link_set_every_input(page):
+    state = PageState(TEXT, num_landmarks=0, question="Who?", methods=("landmarks",), layer=1)
+    restored, _ = answered(page, state, restored=True)
+    assert {name for name, update in restored["inputs"].items() if "value" in update} == page.inputs.keys()
+    assert restored["inputs"]["learn_layer"]["value"] == 2 and restored["inputs"]["methods"]["value"] == ["landmarks"]
+    assert restored["state"].keys() == ENTRIES.keys()
+    linked, values = answered(page, PageState(), link="text=Hello&m=4&tab=error&layer=2&steps=99")
+    assert (linked["state"]["text"], linked["state"]["num_landmarks"], linked["state"]["tab"]) == ("Hello", 4, "error")
+    assert values[page.sidebar.permalink.note] == "The link's steps must be a whole number from 0 to 20."
+
+
+@pytest.mark.parametrize(
+    "sent", ["", "null", "[]", "{}", '{"state": 1, "served": {}}', '{"state": [[1, 2, 3]]}', "nonsense"]
+)
+def test_what_no_page_of_ours_sends_is_refused_in_a_sentence(tiny_checkpoints, sent):
+    for read in (read_request, lambda text: shown_state(tiny_checkpoints, text)):
+        with pytest.raises(ValueError, match="The page's request is not one of this app's"):
+            read(sent)
+
+
+def test_a_visitors_text_never_ends_a_script(page):
+    *_, values = refresh(page, request(PageState("</script><b>\f")), Latest())
+    assert "<" not in values[page.store] and json.loads(values[page.store])["state"]["text"] == "</script><b> "
 
 
 def test_only_what_is_started_and_stopped_drops_an_event_that_comes_while_it_runs(tiny_checkpoints):
     demo = build_app(tiny_checkpoints)
-    answered = [
-        fn for fn in demo.fns.values() if fn.fn is not None and fn.targets
-    ]  # the named endpoints have no targets
-    dropping = {demo.blocks[each].elem_id for fn in answered if fn.trigger_mode == "once" for each, _ in fn.targets}
+    # The named endpoints have no targets.
+    answering = [fn for fn in demo.fns.values() if fn.fn is not None and fn.targets]
+    dropping = {demo.blocks[each].elem_id for fn in answering if fn.trigger_mode == "once" for each, _ in fn.targets}
     assert dropping == {"time-start", "time-stop", "long-start", "long-stop"}
 
 
-def test_an_event_with_data_of_its_own_is_answered_each_time(tiny_checkpoints):
-    """Gradio asks a second time with the first one's data, if told to ask again for the last."""
-    with_data = [fn for fn in build_app(tiny_checkpoints).fns.values() if fn.fn and _takes_data(fn.fn)]
-    assert len(with_data) == 3 and {fn.trigger_mode for fn in with_data} == {"multiple"}
-
-
-def _takes_data(fn) -> bool:
-    return any(hint is gr.EventData for hint in get_type_hints(getattr(fn, "func", fn)).values())
+def test_one_event_alone_fills_the_tabs(tiny_checkpoints):
+    demo = build_app(tiny_checkpoints)
+    filling = [fn for fn in demo.fns.values() if any(part.elem_id == "tasks-answer" for part in fn.outputs)]
+    assert len(filling) == 1 and not any(isinstance(part, gr.State) for part in filling[0].outputs)

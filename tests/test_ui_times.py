@@ -8,19 +8,21 @@ from nystrom_demo.benchmark import HeadCounts, Measurement, law_of, time_attenti
 from nystrom_demo.figures import csv_of
 from nystrom_demo.figures.words import number
 from nystrom_demo.limits.budget import Limits, under_limits
-from nystrom_demo.ui.sidebar import BenchValues
+from nystrom_demo.ui.state import PageState, checked
 from nystrom_demo.ui.tabs import time as time_tab
-from nystrom_demo.ui.tabs.time import FAR, Workbench
+from nystrom_demo.ui.tabs.time import FAR
 
-WORK = Workbench(
-    methods=["softmax (SDPA)", "landmarks"],
+WORK = PageState(
+    text="the cat",
+    num_landmarks=3,
+    methods=("softmax (SDPA)", "landmarks"),
     longest=1_024,
     scope="attention",
     passes="forward",
-    heads=1,
+    num_heads=1,
     head_dim=8,
     batch=1,
-    layers=1,
+    num_layers=1,
     dtype="float32",
     repeats=1,
     budget=20.0,
@@ -34,27 +36,26 @@ POINTS = [
 ]
 
 
-def bench(m: int = 3) -> BenchValues:
-    return BenchValues("the cat", "masked-lm", m, 6, False, "cpu")
-
-
 def test_a_sweep_measures_what_was_asked_for():
-    steps = list(time_tab.measure(bench(), *WORK))
-    clock = steps[-1][2]
+    steps = list(time_tab.measure(WORK))
+    clock = steps[-1]["clock"][0]
     assert [(trace.name, list(trace.x)) for trace in clock.data if "∝" not in trace.name] == [
         (method, [256, 512, 1_024]) for method in WORK.methods
     ]
     assert max(clock.data[1].x) == pytest.approx(FAR)  # the law goes on to where the words look
     assert csv_of(clock).count("\n") == 1 + 6
-    assert steps[-1][8].count("<tr>") == 1 + 3
-    assert "One attention with 1 head of 8, over 3 landmarks where there are any; batch 1, float32" in steps[-1][8]
+    assert steps[-1]["table"].count("<tr>") == 1 + 3
+    assert (
+        "One attention with 1 head of 8, over 3 landmarks where there are any; batch 1, float32" in steps[-1]["table"]
+    )
 
 
 def test_progress_counts_the_points_and_goes_when_all_are_there(monkeypatch):
     monkeypatch.setattr(time_tab, "SECONDS_BETWEEN_DRAWINGS", -1)
-    steps = list(time_tab.measure(bench(), *WORK))
-    assert [f"{done} of 6 points" in step[0] for done, step in enumerate(steps[:-1])] == [True] * 7
-    assert steps[-1][0] == "" and steps[-1][-2]["interactive"] and not steps[-1][-1]["visible"]
+    steps = list(time_tab.measure(WORK))
+    assert [f"{done} of 6 points" in step["progress"] for done, step in enumerate(steps[:-1])] == [True] * 7
+    assert steps[-1]["progress"] == ""
+    assert steps[-1]["start"]["interactive"] and not steps[-1]["stop"]["visible"]
 
 
 def test_a_cancelled_sweep_measures_no_further_point(monkeypatch):
@@ -67,7 +68,7 @@ def test_a_cancelled_sweep_measures_no_further_point(monkeypatch):
 
     monkeypatch.setattr(time_tab, "time_attention", counted)
     monkeypatch.setattr(time_tab, "SECONDS_BETWEEN_DRAWINGS", -1)
-    steps = time_tab.measure(bench(), *WORK)
+    steps = time_tab.measure(WORK)
     next(steps), next(steps), next(steps)
     steps.close()
     assert len(taken) == 2
@@ -77,12 +78,12 @@ def test_a_cancelled_sweep_measures_no_further_point(monkeypatch):
     ("changes", "options"),
     [
         ({}, {"num_layers": 0, "backward": False}),
-        ({"scope": "model", "layers": 3}, {"num_layers": 3, "backward": False}),
-        ({"passes": "backward", "batch": 2, "heads": 5}, {"backward": True, "batch": 2, "heads": 5}),
+        ({"scope": "model", "num_layers": 3}, {"num_layers": 3, "backward": False}),
+        ({"passes": "backward", "batch": 2, "num_heads": 5}, {"backward": True, "batch": 2, "heads": 5}),
     ],
 )
 def test_every_field_reaches_the_benchmark(changes, options):
-    lengths, asked = time_tab.sweep_of(bench(7), WORK._replace(**changes))
+    lengths, asked = time_tab.sweep_of(replace(WORK, num_landmarks=7, **changes))
     assert lengths == [256, 512, 1_024] and asked["num_landmarks"] == 7
     assert {name: asked[name] for name in options} == options
 
@@ -90,15 +91,14 @@ def test_every_field_reaches_the_benchmark(changes, options):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"methods": []}, "methods must be a list of 1 to 5 entries, got 0"),
         ({"methods": ["magic"]}, "methods[0] must be one of"),
         ({"longest": 300}, "longest text must be one of"),
         ({"scope": "all"}, "what is measured must be one of attention, model, got 'all'"),
         ({"passes": "sideways"}, "passes must be one of forward, backward"),
-        ({"heads": 0}, "heads must be a whole number from 1 to 32, got 0"),
+        ({"num_heads": 0}, "heads must be a whole number from 1 to 32, got 0"),
         ({"head_dim": 7}, "head dimension must be a whole number from 8 to 256, got 7"),
         ({"batch": 33}, "batch must be a whole number from 1 to 32"),
-        ({"layers": 1.5}, "layers must be a whole number from 1 to 24, got 1.5"),
+        ({"num_layers": 1.5}, "layers must be a whole number from 1 to 24, got 1.5"),
         ({"dtype": "int8"}, "number format must be one of float32, bfloat16, float16"),
         ({"repeats": 21}, "repeats must be a whole number from 1 to 20, got 21"),
         ({"budget": float("nan")}, "seconds a point must be a number from 0.1 to 20, got nan"),
@@ -106,14 +106,19 @@ def test_every_field_reaches_the_benchmark(changes, options):
 )
 def test_what_does_not_fit_is_refused_in_a_sentence(changes, sentence):
     with pytest.raises(ValueError) as refusal:
-        next(time_tab.measure(bench(), *WORK._replace(**changes)))
+        checked(changes)
     assert sentence in str(refusal.value)
 
 
+def test_nothing_chosen_is_nothing_measured():
+    with pytest.raises(ValueError, match="Choose a way to attend"):
+        next(time_tab.measure(replace(WORK, methods=())))
+
+
 def test_a_model_that_would_not_fit_is_refused_before_it_is_made():
-    large = WORK._replace(scope="model", heads=32, head_dim=256, layers=24)
+    large = replace(WORK, scope="model", num_heads=32, head_dim=256, num_layers=24)
     with under_limits(Limits(request_bytes=2**30)), pytest.raises(ValueError, match="A model of 24 layers of 8,192"):
-        next(time_tab.measure(bench(), *large))
+        next(time_tab.measure(large))
 
 
 def test_the_words_say_where_landmarks_overtake_and_what_a_million_tokens_cost():
@@ -154,7 +159,8 @@ def test_the_table_tells_the_law_from_a_measurement_and_says_why():
 
 
 def test_the_figures_stand_on_the_measurements():
-    _, clock, sentence, _, gauge, *_ = time_tab.drawing(POINTS, [256, 512, 1_024], {"heads": 1}, 4_096)
+    shown = time_tab.drawing(POINTS, [256, 512, 1_024], {"heads": 1}, 4_096, "")
+    (clock, sentence, _), (gauge, *_) = shown["clock"], shown["gauge"]
     assert list(clock.data[0].y) == [point.median for point in POINTS if point.method == SDPA]
     assert list(gauge.data[0].y) == [point.peak_bytes for point in POINTS if point.method == SDPA]
     law = law_of(POINTS, SDPA)
@@ -164,16 +170,17 @@ def test_the_figures_stand_on_the_measurements():
 
 def test_without_a_weighed_call_there_is_no_figure_of_memory():
     weightless = [replace(point, peak_bytes=None) for point in POINTS]
-    assert time_tab.drawing(weightless, [256], {}, FAR)[4] is None
+    assert time_tab.drawing(weightless, [256], {}, FAR, "")["gauge"][0] is None
 
 
 def test_the_introduction_names_device_and_landmarks():
-    assert "over 1 landmark, as set on the bench" in time_tab.introduce(bench(1), 8)[0]
-    assert time_tab.landmarks_to_time(bench(5_000)) == time_tab.MAX_LANDMARKS
+    assert "over 1 landmark, the m that is set" in time_tab.introduce(replace(WORK, num_landmarks=1))["lead"]
+    assert time_tab.landmarks_to_time(replace(WORK, num_landmarks=5_000)) == time_tab.MAX_LANDMARKS
 
 
 def test_before_any_measurement_costs_are_counted():
-    _, work, sentence, _, store, *_ = time_tab.introduce(bench(3), 8)
+    shown = time_tab.introduce(WORK)
+    (work, sentence, _), (store, *_) = shown["work"], shown["weights"]
     counts = HeadCounts(3, 8, 6)
     for figure, ways in (
         (work, (counts.exact, counts.landmarks)),
@@ -181,8 +188,3 @@ def test_before_any_measurement_costs_are_counted():
     ):
         assert [list(line.y) for line in figure.data] == [[way(n) for n in time_tab.COUNTED_LENGTHS] for way in ways]
     assert number(counts.exact(2**20)) in sentence
-
-
-def test_a_head_dimension_out_of_range_is_refused_before_anything_is_counted():
-    with pytest.raises(ValueError, match=r"[Hh]ead dimension .*8.*256.*7"):
-        time_tab.introduce(bench(), 7)

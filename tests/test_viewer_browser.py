@@ -32,7 +32,7 @@ class Tab:
         page.goto(url)
         page.get_by_role("tab", name="Attention").click()
         page.wait_for_selector(f"{VIEWER}[data-shown]")
-        self.change(lambda: page.locator("#bench-text textarea").fill(TEXT))
+        self.change(lambda: page.locator("#sidebar-text textarea").fill(TEXT))
         self.set_landmarks(5)
 
     def shown(self) -> str:
@@ -47,7 +47,7 @@ class Tab:
         self.page.evaluate(NEXT_FRAME)
 
     def set_landmarks(self, m: int) -> None:
-        field = self.page.locator("#bench-landmarks input[type=number]")
+        field = self.page.locator("#sidebar-landmarks input[type=number]")
         if int(field.input_value()) != m:
             self.change(lambda: (field.fill(str(m)), field.press("Enter")))
 

@@ -4,22 +4,16 @@ from collections.abc import Iterator, Sequence
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import AttentionSettings
-from nystrom_demo.tasks.answers import Answer, AnswerReader, Answers, answer, answer_batch
-from nystrom_demo.tasks.choices import Choice, ChoiceReader, choose, choose_batch
-from nystrom_demo.tasks.entities import Entity, TaggedWord, Tagging, TagReader, tag, tag_batch
-from nystrom_demo.tasks.labels import Classification, LabelReader, classify, classify_batch
-from nystrom_demo.tasks.masked_words import (
-    Candidate,
-    MaskedWords,
-    MaskFill,
-    MaskReader,
-    Token,
-    fill_mask,
-    fill_mask_batch,
-)
+from nystrom_demo.tasks.answers import Answer, Answers, answer, answer_batch
+from nystrom_demo.tasks.choices import Choice, choose, choose_batch
+from nystrom_demo.tasks.entities import Entity, TaggedWord, Tagging, tag, tag_batch
+from nystrom_demo.tasks.labels import Classification, classify, classify_batch
+from nystrom_demo.tasks.masked_words import Candidate, MaskedWords, MaskFill, Token, fill_mask, fill_mask_batch
 from nystrom_demo.tasks.reading import MethodPoint, SweepPoint, compare_methods, default_landmarks, sweep
+from nystrom_demo.tasks.registry import TASKS, Task
 
 __all__ = [
+    "TASKS",
     "Answer",
     "Answers",
     "Candidate",
@@ -32,6 +26,7 @@ __all__ = [
     "SweepPoint",
     "TaggedWord",
     "Tagging",
+    "Task",
     "Token",
     "answer",
     "answer_batch",
@@ -49,12 +44,10 @@ __all__ = [
     "tag_batch",
 ]
 
-_READERS = {reader.task: reader for reader in (MaskReader, LabelReader, TagReader, AnswerReader, ChoiceReader)}
-
 
 def prepare(checkpoint: Checkpoint, *inputs, **options):
     """The checked and tokenised inputs of a head's function, before any forward pass: num_tokens and windows."""
-    return _READERS[checkpoint.task](checkpoint, *inputs, **options)
+    return TASKS[checkpoint.task].reader(checkpoint, *inputs, **options)
 
 
 def sweep_landmarks(

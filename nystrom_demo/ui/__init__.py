@@ -1,1 +1,1 @@
-"""The app's views: a shared bench (text, checkpoint, landmarks) and one file a tab."""
+"""The app's page: one state (state.py), a sidebar, one file a tab, and one view a task."""

@@ -21,7 +21,7 @@ from nystrom_demo.limits.budget import current_limits
 from nystrom_demo.limits.steps import in_steps
 from nystrom_demo.limits.validation import check_integer, check_list, check_text, shown
 from nystrom_demo.tasks.reading import BATCH_TOKENS, read
-from nystrom_demo.ui.sidebar import MAX_SOURCE_CHARS
+from nystrom_demo.ui.state import MAX_SOURCE_CHARS
 
 LONGEST = 65_536
 MAX_LENGTHS = 12

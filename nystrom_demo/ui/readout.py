@@ -1,21 +1,14 @@
-"""What the bench says of its text and its checkpoint."""
+"""What the sidebar says of its text and its checkpoint."""
 
 import html
 from typing import NamedTuple
 
 from nystrom_demo.checkpoints import Checkpoint
-
-TASK_LABELS = {
-    "masked-lm": "Masked words",
-    "sequence-classification": "Sentiment",
-    "token-classification": "Entities",
-    "question-answering": "Answers",
-    "multiple-choice": "Choices",
-}
+from nystrom_demo.tasks import TASKS
 
 
 class TextSize(NamedTuple):
-    """Tokens of the bench's text, special ones included, and the most that the chosen model reads at once."""
+    """Tokens of the sidebar's text, special ones included, and the most that the chosen model reads at once."""
 
     num_tokens: int
     max_tokens: int
@@ -52,6 +45,6 @@ def new_head_notice(checkpoint: Checkpoint) -> str:
         return ""
     return (
         f'<p role="status"><b>{html.escape(checkpoint.name)}</b> has no head for '
-        f"“{TASK_LABELS[checkpoint.task]}”. A new, untrained one stands in for it: its answers are random. The "
+        f"“{TASKS[checkpoint.task].label}”. A new, untrained one stands in for it: its answers are random. The "
         "attention is the checkpoint’s own.</p>"
     )

@@ -1,147 +1,142 @@
-"""What a change of the bench leads to: checkpoint loaded, text counted, m brought within it, the open tab refreshed.
+"""One request of the page: the state that it asks for is settled, then the open tab is filled, piece by piece.
 
-A tab's stamp says which bench the tab shows. Only the open tab's is brought up to date, and only a stamp that changed
-refreshes its tab, so that other tabs compute nothing, nor does one that is reopened on the same bench.
+The answer carries the stamp of its request; once a page has asked anew, what it asked for before is not computed any
+further.
 """
 
 import functools
-import hashlib
-import html
-from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
-from typing import Any
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import gradio as gr
 
-from nystrom_demo.attention import PINV_ITERATIONS
-from nystrom_demo.checkpoints import BUNDLED, Checkpoint, CheckpointError, Library
-from nystrom_demo.limits.validation import check_choice
-from nystrom_demo.ui.events import AT_ONCE, LAST
-from nystrom_demo.ui.examples import Example, example_of
-from nystrom_demo.ui.readout import TextSize, checkpoint_line, count_tokens, describe, new_head_notice
-from nystrom_demo.ui.sidebar import DEFAULT_LANDMARKS, Bench, BenchValues, suit_head
-
-VALUES = len(fields(BenchValues))
-# A box that is emptied on the way to another number counts as what it held: m and the pseudo-inverse's steps, by their
-# places in `BenchValues`.
-HELD = f"""(...values) => {{
-  const held = (window.benchHeld ??= {{ 2: {DEFAULT_LANDMARKS}, 3: {PINV_ITERATIONS} }});
-  for (const place in held) values[place] = held[place] = values[place] ?? held[place];
-  return values;
-}}"""
+from nystrom_demo.checkpoints import Library
+from nystrom_demo.errors import UserError
+from nystrom_demo.ui.examples import Example
+from nystrom_demo.ui.permalink import as_note
+from nystrom_demo.ui.readout import checkpoint_line, describe, new_head_notice
+from nystrom_demo.ui.request import Asked, Served, Settled, read_request, settle
+from nystrom_demo.ui.sidebar import QUICK_LANDMARKS, Sidebar, heads_of, source_choices
+from nystrom_demo.ui.state import PageState
+from nystrom_demo.ui.view import EVERYTHING, FIELD_OF, NO_TEXT, Values, View
 
 
-def wire_changes(
-    bench: Bench,
-    library: Library,
-    examples: dict[str, Example],
-    open_tab: gr.Textbox,
-    stamps: dict[str, gr.Textbox],
-    also: Sequence[Callable],
-) -> None:
-    """The bench's changes and those of `also` (events of other components) bring the open tab's stamp up to date.
+class Latest:
+    """The stamp of a page's last request; each page has its own, in a gr.State."""
 
-    open_tab: a text box, set by the page itself, so that two answers that pass each other leave it right.
+    def __init__(self) -> None:
+        self.stamp = 0
+
+
+class Page(NamedTuple):
+    """The page's parts as a request needs them."""
+
+    library: Library
+    examples: Mapping[str, Example]
+    sidebar: Sidebar
+    views: Mapping[str, View]
+    store: gr.HTML
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Every input of the page by name."""
+        return self.sidebar.inputs | {name: each for view in self.views.values() for name, each in view.inputs.items()}
+
+
+def refresh(page: Page, request: str, latest: Latest) -> Iterator[Values]:
+    """What the page shows after a request: the sidebar at once, then the open tab. Each piece has all so far in it, as
+    a page that is behind takes up the last one alone."""
+    asked = read_request(request)
+    latest.stamp = max(latest.stamp, asked.stamp)
+    settled = settle(page.library, page.examples, asked)
+    values = sidebar_values(page, asked, settled)
+    answer = functools.partial(write_answer, asked, settled, input_updates(page, asked, settled))
+    yield values | {page.store: answer()}
+    for piece in fill(page.views[settled.state.tab], settled.state, asked.changed):
+        if latest.stamp > asked.stamp:
+            return
+        values |= piece
+        yield values | {page.store: answer(filled=True)}
+    yield values | {page.store: answer(filled=True, done=True)}
+
+
+def fill(view: View, state: PageState, changed: frozenset[str] = EVERYTHING) -> Iterator[Values]:
+    """The tab's pieces, or the sentence that says why there are none."""
+    if view.needs_text and not state.text.strip():
+        yield view.refuse(state, NO_TEXT)
+        return
+    try:
+        yield from view.show(state, changed)
+    except UserError as error:
+        yield view.refuse(state, str(error))
+
+
+def input_updates(page: Page, asked: Asked, settled: Settled) -> dict[str, dict[str, Any]]:
+    """What inputs have to hold and do not, by name, and their ranges and captions.
+
+    What the visitor has just set is left alone.
     """
-    # Behind the gate, since it may have to load a checkpoint.
-    settled = gr.on(
-        [*(each.change for each in (bench.settled, bench.task, bench.device, bench.source)), *also],
-        functools.partial(settle, library, examples),
-        [*bench.inputs, bench.size, bench.served],
-        [
-            *(bench.text, bench.settled, bench.task, bench.source, bench.num_landmarks, bench.example),
-            *(bench.size, bench.served, bench.notice),
-        ],
-        show_progress_on=bench.source,
-        **LAST | {"show_progress": "minimal"},
-    )
-    settled.then(end_range, bench.size, bench.num_landmarks, **LAST, **AT_ONCE)
-    stamping = (
-        functools.partial(stamp, tuple(stamps)),
-        [*bench.inputs, bench.layer, bench.head, bench.size, open_tab],
-        [bench.readout, *stamps.values()],
-    )
-    settled.success(*stamping, **LAST, **AT_ONCE)  # with the tab that is open by then
-    others = (bench.num_landmarks, bench.pinv_iterations, bench.inv_coeff_init_option, open_tab)
-    gr.on([each.change for each in others], *stamping, js=HELD, **LAST, **AT_ONCE)
+    checkpoint = settled.checkpoint
+    layers, heads = heads_of(checkpoint)
+    updates: dict[str, dict[str, Any]] = {
+        "num_landmarks": {"maximum": settled.size.seen},
+        "task": {"info": checkpoint_line(checkpoint)},
+        "learn_layer": {"maximum": max(layers, 2)},
+        "learn_head": {"maximum": max(heads, 2)},
+    }
+    if asked.anew:  # the choices of now, not of the server's start
+        updates["source"] = {"choices": [[name, name] for name in source_choices(page.library)]}
+    for name in page.inputs:
+        value = input_value(name, settled)
+        stands = asked.held.get(name) == value
+        if name == "text":
+            own = settled.chosen.text is not None
+            stands = not asked.cleaned if own else asked.served.example == settled.state.example
+        if asked.anew or not stands:
+            updates.setdefault(name, {})["value"] = value
+    return {name: update for name, update in updates.items() if name in page.inputs}
 
 
-def settle(library: Library, examples: dict[str, Example], *args: Any) -> tuple[Any, ...]:
-    """The bench after another text, task, device or checkpoint, in the order of `wire_changes`.
-
-    A checkpoint that is refused is said in a sentence, and the one that served before stays.
-    """
-    values, (size, served) = BenchValues(*args[:VALUES]).checked(), args[VALUES:]
-    values, checkpoint, reverted = _with_checkpoint(library, values, served)
-    task_changed = values.task != served[1]
-    text = suit_head(examples, values.task, values.text)[0] if task_changed else values.text
-    new = TextSize(count_tokens(checkpoint, text), checkpoint.max_tokens)
-    m = landmarks_for(values.num_landmarks, size, new)
-    example, notice = example_of(text, examples), new_head_notice(checkpoint)
-    text_update = gr.skip() if text == args[0] else text  # as it was typed, of which the check makes blanks
-    return (
-        text_update,
-        text_update,
-        gr.update(info=checkpoint_line(checkpoint), **({"value": values.task} if reverted else {})),
-        values.source if reverted else gr.skip(),
-        slide(m, values.num_landmarks, new.seen),
-        example.name if example else None,
-        new,
-        (values.source, values.task),
-        gr.update(value=notice, visible=bool(notice)),
-    )
+def input_value(name: str, settled: Settled) -> Any:
+    """What an input holds."""
+    if name == "quick":
+        return settled.chosen.num_landmarks if settled.chosen.num_landmarks in QUICK_LANDMARKS else None
+    value = getattr(settled.state, FIELD_OF.get(name, name))
+    if name in ("learn_layer", "learn_head"):
+        return value + 1
+    return list(value) if isinstance(value, tuple) else value
 
 
-def _with_checkpoint(
-    library: Library, values: BenchValues, served: tuple[str, str]
-) -> tuple[BenchValues, Checkpoint, bool]:
-    """(values, their checkpoint, whether another one than asked for): what is refused gives way to what served last."""
-    check_choice("device", values.device, library.devices)
-    for tried, (source, task) in enumerate([(values.source, values.task), served, (BUNDLED, values.task)]):
-        try:
-            checkpoint = library.load(source, task, values.device)
-        except CheckpointError as refusal:
-            gr.Warning(html.escape(str(refusal), quote=False))  # it draws markup, if only what it holds to be harmless
-        else:
-            return replace(values, source=source, task=task), checkpoint, tried > 0
-    raise CheckpointError("No checkpoint answers here.")
+def sidebar_values(page: Page, asked: Asked, settled: Settled) -> Values:
+    """What the sidebar says of text, checkpoint and link."""
+    sidebar, notice = page.sidebar, new_head_notice(settled.checkpoint)
+    values = {
+        sidebar.readout: describe(settled.size, settled.state.num_landmarks),
+        sidebar.notice: gr.update(value=notice, visible=bool(notice)),
+    }
+    return values | ({sidebar.permalink.note: as_note(list(settled.notes))} if asked.link else {})
 
 
-def landmarks_for(num_landmarks: int, old: TextSize | int, new: TextSize) -> int:
-    """m for another text: exact stays exact, any other m stays as far as the text goes.
-
-    old: the text before, or the m of a link, which the page may not hold yet.
-    """
-    if isinstance(old, int):
-        return min(old, new.seen)
-    return new.seen if num_landmarks >= old.seen else min(max(num_landmarks, 1), new.seen)
-
-
-def slide(m: int, held: int, end: int) -> Any:
-    """The slider brought to m of `end`.
-
-    The page sends the m that it holds until this reaches it, and gradio refuses what lies outside the range, so the
-    range ends no lower than that yet: see `end_range`. An m that stays is not sent: the visitor may have moved on.
-    """
-    moved = {} if m == held else {"value": m}
-    return gr.update(maximum=max(end, m, held), **moved)
-
-
-def end_range(size: TextSize | int) -> Any:
-    """The slider's end at the text's length, once the page holds an m within it."""
-    return gr.skip() if isinstance(size, int) else gr.update(maximum=size.seen)
-
-
-def stamp(tabs: Sequence[str], *args: Any) -> tuple[Any, ...]:
-    """The readout, and the open tab's stamp brought up to date."""
-    shown, (size, open_tab) = args[: VALUES + 2], args[VALUES + 2 :]  # with layer and head
-    readout = (
-        gr.skip() if isinstance(size, int) else describe(size, BenchValues(*shown[:VALUES]).checked().num_landmarks)
-    )
-    return readout, *(fingerprint(shown) if tab == open_tab else gr.skip() for tab in tabs)
-
-
-def fingerprint(shown: Sequence[Any]) -> str:
-    """A stamp for the bench's values with layer and head. A page may send 16 as 16.0."""
-    plain = [int(value) if isinstance(value, float) and value.is_integer() else value for value in shown]
-    return hashlib.sha256(repr(plain).encode("utf-8", "surrogatepass")).hexdigest()
+def write_answer(
+    asked: Asked,
+    settled: Settled,
+    updates: Mapping[str, Mapping[str, Any]],
+    *,
+    filled: bool = False,
+    done: bool = False,
+) -> str:
+    """What the page is told of its request, as JSON: what changed of its state, and what becomes of its inputs."""
+    before, after = asdict(asked.state), asdict(settled.chosen)
+    before |= {"text": None} if asked.cleaned else {}
+    answer = {
+        "stamp": asked.stamp,
+        "state": {name: value for name, value in after.items() if asked.anew or before[name] != value},
+        "inputs": updates,
+        "seen": settled.size.seen,
+        "served": Served(settled.chosen.source, settled.chosen.task, settled.state.example)._asdict(),
+        "filled": filled,
+        "done": done,
+    }
+    return json.dumps(answer).replace("<", "\\u003c")  # gradio would take a visitor's text for a script tag

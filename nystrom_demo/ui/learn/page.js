@@ -123,7 +123,7 @@ function turnPages({ index, count }) {
 }
 
 function go(step) {
-  trigger("go", { step });
+  window.pageState.set({ step });
   const root = element.closest("#learn");
   if (root && root.getBoundingClientRect().top < 0) root.scrollIntoView({ block: "start" });
 }

@@ -17,6 +17,7 @@ function drawWords(scene, block, { x, y, width }) {
     },
     draw("text", { x, y: y + 13, class: "chart-name" }, block.name),
   );
+  const rtl = runsFromTheRight(block.words);
   let left = x;
   let top = y + 24;
   const left_out = Math.max(block.words.length - MOST_WORDS, 0);
@@ -29,14 +30,21 @@ function drawWords(scene, block, { x, y, width }) {
     const size = measuring.measureText(text).width + 8;
     if (!joined && left > x) left += 3;
     if (left + size > x + width && left > x) [left, top] = [x, top + 25];
+    const at = rtl ? 2 * x + width - left - size : left;
     group.append(
       index === cut
-        ? draw("text", { x: left + 4, y: top + 14, class: "block-caption" }, text)
-        : drawWord(block, index, text, left, top, size),
+        ? draw("text", { x: at + 4, y: top + 14, class: "block-caption" }, text)
+        : drawWord(block, index, text, at, top, size),
     );
     left += size;
   });
   return { group, bottom: top + 36 };
+}
+
+/** Whether a text's first letter, special tokens aside, is of a script that is written from right to left. */
+function runsFromTheRight(words) {
+  const first = words.filter((word) => !/^\[[A-Z]+\]$/.test(word)).join("").match(/\p{L}/u)?.[0];
+  return /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(first ?? "");
 }
 
 function drawWord(block, index, text, x, y, width) {

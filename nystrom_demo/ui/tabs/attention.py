@@ -1,12 +1,13 @@
 """Attention: every head on the visitor's text, exact and over landmarks, and where and why they differ."""
 
-import functools
 import threading
 import weakref
 from collections import OrderedDict
+from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
 import gradio as gr
+import pandas as pd
 import torch
 
 from nystrom_demo.analysis import LayerInputs, collect_layers, head_errors
@@ -17,10 +18,11 @@ from nystrom_demo.limits.admission import admit_heads, admit_maps, admit_reading
 from nystrom_demo.limits.budget import current_visitor
 from nystrom_demo.limits.cache import ANSWERS, about
 from nystrom_demo.snippets import HeadView
-from nystrom_demo.ui.events import EACH, LAST
 from nystrom_demo.ui.examples import are_examples
 from nystrom_demo.ui.export import code_section
-from nystrom_demo.ui.sidebar import Bench, BenchValues, Refresh, head_within, takes_bench
+from nystrom_demo.ui.sidebar import head_within
+from nystrom_demo.ui.state import PageState
+from nystrom_demo.ui.view import EVERYTHING, Values, View, on_page, wired
 from nystrom_demo.ui.viewer import (
     ShownToken,
     chosen_head,
@@ -31,6 +33,7 @@ from nystrom_demo.ui.viewer import (
     mosaic_payload,
     shown_tokens,
 )
+from nystrom_demo.ui.viewer.components import as_json
 from nystrom_demo.ui.viewer.payload import check_sizes
 
 KEPT_TEXTS = 3  # of about 60 MB each at 2,048 tokens of a 6-layer model
@@ -61,18 +64,18 @@ class TextReader:
         self._read: OrderedDict[tuple, ReadText] = OrderedDict()
         self._lock = threading.Lock()
 
-    def read(self, values: BenchValues) -> ReadText:
-        """The bench's text under exact attention. ValueError for one that is too long to show whole."""
-        checkpoint = values.checkpoint(self.checkpoints)
+    def read(self, state: PageState) -> ReadText:
+        """The text under exact attention. ValueError for one that is too long to show whole."""
+        checkpoint = state.checkpoint(self.checkpoints)
         # Heads of one box share their encoder and most of them their tokenizer. References, since an id may come again
         # once what had it is forgotten.
-        asker = None if are_examples(values.text) else current_visitor()  # how long it takes must not tell of others
-        key = (weakref.ref(checkpoint.model.base_model), weakref.ref(checkpoint.tokenizer), values.text, asker)
+        asker = None if are_examples(state.text) else current_visitor()  # how long it takes must not tell of others
+        key = (weakref.ref(checkpoint.model.base_model), weakref.ref(checkpoint.tokenizer), state.text, asker)
         with self._lock:
             if key in self._read:
                 self._read.move_to_end(key)
                 return self._read[key]
-        read = read_text(checkpoint, values.text)
+        read = read_text(checkpoint, state.text)
         with self._lock:
             self._read[key] = read
             while len(self._read) > self.kept:
@@ -95,66 +98,85 @@ def read_text(checkpoint: Checkpoint, text: str) -> ReadText:
     return ReadText(collect_layers(checkpoint.model, input_ids), shown_tokens(checkpoint.tokenizer, text, encoding))
 
 
-def build(bench: Bench, checkpoints: Library) -> Refresh:
+class Parts(NamedTuple):
+    """The tab's components, and what each shows."""
+
+    viewer: Any
+    code: Any
+    heads: Any
+
+
+def build(checkpoints: Library, store: gr.HTML) -> View:
     """The mosaic of all heads and the viewer of the chosen one."""
     reader = TextReader(checkpoints)
-    layer, head = bench.layer, bench.head
     heads = mosaic("attention-mosaic")
-    viewer = head_viewer("attention-viewer")
-    code = code_section("attention-code")
-    heads.choose(None, None, [layer, head], js=chosen_head("attention-mosaic"), **EACH).then(
-        takes_bench(functools.partial(show_head, reader)),
-        [*bench.inputs, layer, head],
-        [viewer, code],
-        **LAST | {"show_progress": "minimal"},
-    )
-    return Refresh(
-        takes_bench(functools.partial(show_tab, reader)),
-        [*bench.inputs, layer, head],
-        [layer, head, viewer, code, heads],
-        (takes_bench(functools.partial(show_mosaic, reader)), [*bench.inputs, layer, head], [heads]),
-    )
+    parts = Parts(head_viewer("attention-viewer"), code_section("attention-code"), heads)
+    choose_head(heads)
+
+    def fill(state: PageState, changed: frozenset[str]) -> Iterator[dict]:
+        return (encoded(parts, piece) for piece in show(reader, state, changed))
+
+    def refuse(state: PageState, sentence: str) -> dict:
+        return encoded(parts, {"viewer": {"message": sentence}, "code": "", "heads": None})
+
+    return View(fill, refuse, parts, {}, parts.viewer)
 
 
-def show_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
-    """(layer, head, viewer, code, mosaic): the chosen head at once, the mosaic still to be computed."""
-    try:
-        shared = are_examples(values.text)
-        asked = about(values.checkpoint(reader.checkpoints).model, "maps", values, layer, head, shared=shared)
-        return ANSWERS.get_or_compute(asked, lambda: _compute_tab(reader, values, layer, head))
-    except UserError as error:
-        return gr.skip(), gr.skip(), {"message": str(error)}, "", None
+def encoded(parts: Parts, piece: dict[str, Any]) -> Values:
+    """Named results under their components, those of the viewer and the mosaic as JSON."""
+    return wired(parts, **{name: each if name == "code" else as_json(each) for name, each in piece.items()})
 
 
-def _compute_tab(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
-    text = reader.read(values)
-    layer, head = head_within(text.shape, layer, head)
-    admit_maps(text.num_tokens, landmarks_of(values.settings(), text.num_tokens))
-    viewer = head_payload(text.layers[layer], head, values.settings(), text.tokens)
-    view = HeadView(values.checkpoint(reader.checkpoints), values.text, layer, head, values.settings())
-    code = code_for_head(view, viewer["strongest"])
-    return layer, head, viewer, code, mosaic_payload(None, text.shape, (layer, head), text.num_tokens, viewer["m"])
+def choose_head(heads: gr.HTML) -> None:
+    """Let a click in the mosaic choose the page's head."""
+    chosen = chosen_head(heads.elem_id)
+    on_page(heads.choose, f"() => {{ const [layer, head] = ({chosen})(); pageState.set({{ layer, head }}); }}")
 
 
-def show_head(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[dict[str, Any], str]:
-    """The viewer's value, and the code, for another head of the same text."""
-    return show_tab(reader, values, layer, head)[2:4]
+def show(reader: TextReader, state: PageState, changed: frozenset[str] = EVERYTHING) -> Iterator[dict[str, Any]]:
+    """The chosen head at once; then the errors of all heads, of which what stands there stays for another head."""
+    shown = show_head(reader, state)
+    yield shown._asdict() if changed - {"layer", "head"} else {"viewer": shown.viewer, "code": shown.code}
+    yield {"heads": show_mosaic(reader, state)}
 
 
-def show_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any] | None:
+def show_head(reader: TextReader, state: PageState) -> Parts:
+    """The viewer's value, the code, and the mosaic, whose errors are still to be computed."""
+    asked = _about(reader, state, "maps", state.layer, state.head)
+    viewer, code, shape = ANSWERS.get_or_compute(asked, lambda: _compute_head(reader, state))
+    return Parts(viewer, code, mosaic_payload(None, shape, (viewer["layer"], viewer["head"]), viewer["n"], viewer["m"]))
+
+
+def _compute_head(reader: TextReader, state: PageState) -> tuple[dict[str, Any], str, tuple[int, int]]:
+    text, settings = reader.read(state), state.settings()
+    layer, head = head_within(text.shape, state.layer, state.head)
+    admit_maps(text.num_tokens, landmarks_of(settings, text.num_tokens))
+    viewer = head_payload(text.layers[layer], head, settings, text.tokens)
+    view = HeadView(state.checkpoint(reader.checkpoints), state.text, layer, head, settings)
+    return viewer, code_for_head(view, viewer["strongest"]), text.shape
+
+
+def show_mosaic(reader: TextReader, state: PageState) -> dict[str, Any]:
     """The mosaic's value: the errors of all layers and heads."""
-    try:
-        shared = are_examples(values.text)
-        asked = about(values.checkpoint(reader.checkpoints).model, "mosaic", values, layer, head, shared=shared)
-        return ANSWERS.get_or_compute(asked, lambda: _compute_mosaic(reader, values, layer, head))
-    except UserError:
-        return None  # the viewer says why
+    errors, num_tokens = errors_of_heads(reader, state)
+    shape = int(errors["layer"].max()) + 1, int(errors["head"].max()) + 1
+    chosen = head_within(shape, state.layer, state.head)
+    return mosaic_payload(errors, shape, chosen, num_tokens, landmarks_of(state.settings(), num_tokens))
 
 
-def _compute_mosaic(reader: TextReader, values: BenchValues, layer: int, head: int) -> dict[str, Any]:
-    text, settings = reader.read(values), values.settings()
-    chosen = head_within(text.shape, layer, head)
-    m = landmarks_of(settings, text.num_tokens)
-    admit_heads(values.checkpoint(reader.checkpoints).model.config, text.num_tokens, m)
-    errors = head_errors(text.layers, settings, spectral=False)
-    return mosaic_payload(errors, text.shape, chosen, text.num_tokens, m)
+def errors_of_heads(reader: TextReader, state: PageState) -> tuple[pd.DataFrame, int]:
+    """A line a head, under the chosen settings, and the text's tokens."""
+
+    def compute() -> tuple[pd.DataFrame, int]:
+        text, settings = reader.read(state), state.settings()
+        config = state.checkpoint(reader.checkpoints).model.config
+        admit_heads(config, text.num_tokens, landmarks_of(settings, text.num_tokens))
+        return head_errors(text.layers, settings, spectral=False), text.num_tokens
+
+    return ANSWERS.get_or_compute(_about(reader, state, "errors of heads"), compute)
+
+
+def _about(reader: TextReader, state: PageState, what: str, *more: Any) -> Hashable:
+    """The key of what is asked of the state's model and text under its settings."""
+    model = state.checkpoint(reader.checkpoints).model
+    return about(model, what, state.text, state.settings(), *more, shared=are_examples(state.text))

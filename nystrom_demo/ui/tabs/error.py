@@ -1,10 +1,10 @@
 """Error: how far landmark attention is from exact attention, and from the best of its rank, head by head.
 
-The mosaic of all heads comes first; the chosen head's figures follow one by one in a second event.
+The mosaic of all heads comes first; the chosen head's figures follow one by one.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -22,58 +22,56 @@ from nystrom_demo.analysis import (
 )
 from nystrom_demo.analysis.layers import landmarks_of
 from nystrom_demo.analysis.spectra import PINV_STEPS
-from nystrom_demo.checkpoints import Checkpoint, Library
+from nystrom_demo.checkpoints import Library
 from nystrom_demo.config import AttentionSettings
-from nystrom_demo.errors import UserError
 from nystrom_demo.figures import curves
 from nystrom_demo.figures.words import percent
 from nystrom_demo.limits.admission import admit_heads, admit_ladder
 from nystrom_demo.limits.cache import ANSWERS, about
-from nystrom_demo.limits.validation import check_choice
 from nystrom_demo.model import NystromformerModel
 from nystrom_demo.snippets import HeadView
 from nystrom_demo.snippets import errors as snippets
-from nystrom_demo.ui.events import EACH, LAST
 from nystrom_demo.ui.examples import are_examples
-from nystrom_demo.ui.export import SKIPPED, Slot, code_section, emptied, figure_slot, filled
-from nystrom_demo.ui.sidebar import Bench, BenchValues, Refresh, head_within, takes_bench
+from nystrom_demo.ui.export import Slot, code_section, emptied, figure_slot, filled
+from nystrom_demo.ui.sidebar import head_within
+from nystrom_demo.ui.state import PageState
 from nystrom_demo.ui.tabs import long_texts
-from nystrom_demo.ui.tabs.attention import ReadText, TextReader
+from nystrom_demo.ui.tabs.attention import ReadText, TextReader, choose_head, errors_of_heads
 from nystrom_demo.ui.task_views.markup import message
-from nystrom_demo.ui.viewer import chosen_head, mosaic, mosaic_payload
+from nystrom_demo.ui.view import EVERYTHING, Values, View, slotted
+from nystrom_demo.ui.viewer import mosaic, mosaic_payload
+from nystrom_demo.ui.viewer.components import as_json
 
 SPECTRUM_TOKENS = 2_560  # past it a singular value decomposition takes tens of seconds
 ALL_HEADS_TOKENS = 1_024  # past it every head at every m takes longer than anyone waits
 MEASURES = (("map, Frobenius norm", "frobenius"), ("map, spectral norm", "spectral"), ("output S·V", "output"))
-NO_LOGITS = ("question-answering", "multiple-choice")  # what these say depends on more than the bench's text
+NO_LOGITS = ("question-answering", "multiple-choice")  # what these say depends on more than the text
 
 
-class Known(NamedTuple):
-    """Errors against m that were computed, of one head and of all, from which another measure is drawn."""
+class Errors(NamedTuple):
+    """Errors against m, of the chosen head and of all; None for what is not known (yet)."""
 
     of_head: pd.DataFrame | None = None
     of_all: pd.DataFrame | None = None
 
 
-class Shown(NamedTuple):
-    """What the figures' event shows; what is left out stays as it is."""
+class Parts(NamedTuple):
+    """The tab's components, and what each shows; of a figure, its slot."""
 
-    heads: Any = gr.skip()
-    heads_code: Any = gr.skip()
-    lead: Any = gr.skip()
-    known: Any = gr.skip()
-    against: tuple[Any, ...] = SKIPPED
-    all_heads: tuple[Any, ...] = SKIPPED
-    spectrum: tuple[Any, ...] = SKIPPED
-    pinv: tuple[Any, ...] = SKIPPED
-    states: tuple[Any, ...] = SKIPPED
-
-    def flat(self) -> tuple[Any, ...]:
-        """A value for each of the components that `build` lists."""
-        return (*self[:4], *(value for slot in self[4:] for value in slot))
+    heads: Any
+    heads_code: Any
+    lead: Any
+    against: Any
+    all_heads: Any
+    spectrum: Any
+    pinv: Any
+    states: Any
 
 
-def build(bench: Bench, checkpoints: Library) -> Refresh:
+FIGURES = Parts._fields[3:]
+
+
+def build(checkpoints: Library, store: gr.HTML) -> View:
     """The tab's components and its own events."""
     reader = TextReader(checkpoints, kept=1)
     heads = mosaic("error-mosaic")
@@ -82,26 +80,32 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
     measure = gr.Radio(
         list(MEASURES), value="frobenius", label="Error of the", elem_id="error-measure", elem_classes="segmented"
     )
-    known = gr.State(Known())
-    slots = _build_slots()
-    long_texts.build(bench, checkpoints)
+    parts = Parts(heads, heads_code, lead, *_build_slots())
+    long = long_texts.build(checkpoints, store)
+    choose_head(heads)
 
-    own = [*bench.inputs, bench.layer, bench.head, measure]
-    shown = [heads, heads_code, lead, known, *(component for slot in slots for component in slot)]
-    then = (takes_bench(functools.partial(measure_head, reader, checkpoints)), own, shown)
-    refresh = Refresh(
-        takes_bench(functools.partial(show, reader)), own, [bench.layer, bench.head, heads, lead], then, lead
-    )
-    chosen = heads.choose(None, None, [bench.layer, bench.head], js=chosen_head("error-mosaic"), **EACH)
-    chosen.then(refresh.fn, refresh.inputs, refresh.outputs, **LAST).then(*then, **LAST)
-    measure.input(
-        takes_bench(functools.partial(show_measure, checkpoints)), [*own, known], [*slots[0], *slots[1]], **LAST
-    )
-    return refresh
+    def fill(state: PageState, changed: frozenset[str]) -> Iterator[Values]:
+        return (wired_parts(parts, piece) for piece in show(reader, state, changed))
+
+    def refuse(state: PageState, sentence: str) -> Values:
+        gone = dict.fromkeys(FIGURES, emptied())
+        return wired_parts(parts, {"heads": None, "heads_code": "", "lead": message(sentence), **gone})
+
+    outputs = [*parts[:3], *(component for slot in parts[3:] for component in slot)]
+    return View(fill, refuse, outputs, {"measure": measure, "long_text": long}, lead)
+
+
+def wired_parts(parts: Parts, piece: dict[str, Any]) -> Values:
+    """Named results under their components, a figure's under those of its slot."""
+    values: Values = {}
+    for name, given in piece.items():
+        result = as_json(given) if name == "heads" else given
+        values |= slotted(getattr(parts, name), result) if name in FIGURES else {getattr(parts, name): result}
+    return values
 
 
 def _build_slots() -> list[Slot]:
-    """The figures' places, in the order of `Shown`."""
+    """The figures' places, in the order of `Parts`."""
     titles = {
         "against": "Error against the number of landmarks, this head",
         "heads": "Error against the number of landmarks, over all heads",
@@ -113,108 +117,116 @@ def _build_slots() -> list[Slot]:
         return [figure_slot(title, f"error-{name}") for name, title in titles.items()]
 
 
-def show(reader: TextReader, values: BenchValues, layer: int, head: int, measure: str) -> tuple[Any, ...]:
-    """(layer, head, mosaic, lead): the mosaic still to be computed, or why there is none."""
-    try:
-        shared = are_examples(values.text)
-        asked = about(values.checkpoint(reader.checkpoints).model, "heads", values, layer, head, shared=shared)
-        return ANSWERS.get_or_compute(asked, lambda: _place_heads(reader, values, layer, head))
-    except UserError as error:  # a text too long to be shown whole; its sentence says so
-        return gr.skip(), gr.skip(), None, message(str(error))
+def show(reader: TextReader, state: PageState, changed: frozenset[str] = EVERYTHING) -> Iterator[dict[str, Any]]:
+    """The tab's parts by name: the mosaic, then the chosen head's figures, the quick ones first, then the errors of all
+    heads m by m. For another measure the other figures stay."""
+    model = state.checkpoint(reader.checkpoints).model
+    asked = functools.partial(
+        about, model, state.text, state.settings(), state.layer, state.head, shared=are_examples(state.text)
+    )
+    if changed != {"measure"}:
+        waiting = ANSWERS.get_or_compute(asked("heads"), lambda: _place_heads(reader, state))
+        gone = dict.fromkeys(FIGURES, emptied())
+        yield {"lead": "", **gone, **({"heads": waiting} if changed - {"layer", "head"} else {})}
+        yield from ANSWERS.replay(asked("head"), lambda: draw_head(reader, state))
+    yield from ANSWERS.replay(asked("errors", state.measure), lambda: draw_errors(reader, state))
 
 
-def _place_heads(reader: TextReader, values: BenchValues, layer: int, head: int) -> tuple[Any, ...]:
-    text = reader.read(values)
-    layer, head = head_within(text.shape, layer, head)
-    m = landmarks_of(values.settings(), text.num_tokens)
-    admit_heads(values.checkpoint(reader.checkpoints).model.config, text.num_tokens, m)
-    return layer, head, mosaic_payload(None, text.shape, (layer, head), text.num_tokens, m), ""
+def _place_heads(reader: TextReader, state: PageState) -> dict[str, Any]:
+    text = reader.read(state)
+    m = landmarks_of(state.settings(), text.num_tokens)
+    admit_heads(state.checkpoint(reader.checkpoints).model.config, text.num_tokens, m)
+    return mosaic_payload(None, text.shape, head_within(text.shape, state.layer, state.head), text.num_tokens, m)
 
 
-def measure_head(
-    reader: TextReader, checkpoints: Library, values: BenchValues, layer: int, head: int, measure: str
-) -> Iterator[tuple[Any, ...]]:
-    """The mosaic, then the chosen head's figures, the quick ones first, then the errors of all heads m by m."""
-    measure, checkpoint = check_measure(measure), values.checkpoint(checkpoints)
-    shared = are_examples(values.text)
-    asked = about(checkpoint.model, "errors", values, layer, head, measure, shared=shared)
-    pieces = ANSWERS.replay(asked, lambda: _read_and_draw(reader, checkpoint, values, layer, head, measure))
-    try:
-        next(pieces)
-    except UserError:  # `show` has said why
-        gone = emptied()
-        yield Shown(None, "", gr.skip(), Known(), gone, gone, gone, gone, gone).flat()
-        return
-    shown = Shown()
-    for piece in pieces:
-        # A page that is behind takes up the last message alone, so each says all that is known.
-        shown = shown._replace(**piece)
-        yield shown.flat()
-
-
-def _read_and_draw(
-    reader: TextReader, checkpoint: Checkpoint, values: BenchValues, layer: int, head: int, measure: str
-) -> Iterator[dict[str, Any]]:
-    """An empty piece once the text was read, then those of `draw_head`."""
-    text = reader.read(values)
-    view = head_view(checkpoint, values, text, layer, head)
-    yield {}
-    yield from draw_head(text, view, measure)
-
-
-def head_view(checkpoint: Checkpoint, values: BenchValues, text: ReadText, layer: int, head: int) -> HeadView:
+def head_view(checkpoints: Library, state: PageState, text: ReadText) -> HeadView:
     """The chosen head on the text, with the landmarks that there are tokens for."""
-    settings = landmark_settings(values, text.num_tokens)
-    return HeadView(checkpoint, values.text, *head_within(text.shape, layer, head), settings)
+    settings = landmark_settings(state, text.num_tokens)
+    return HeadView(
+        state.checkpoint(checkpoints), state.text, *head_within(text.shape, state.layer, state.head), settings
+    )
 
 
-def landmark_settings(values: BenchValues, num_tokens: int) -> AttentionSettings:
-    """The bench's settings with no more landmarks than tokens; as many as tokens are exact."""
-    settings = values.settings()
+def landmark_settings(state: PageState, num_tokens: int) -> AttentionSettings:
+    """The chosen settings with no more landmarks than tokens; as many as tokens are exact."""
+    settings = state.settings()
     return settings._replace(implementation="nystrom", num_landmarks=landmarks_of(settings, num_tokens))
 
 
-def draw_head(text: ReadText, view: HeadView, measure: str) -> Iterator[dict[str, Any]]:
-    """What the tab shows of a head, piece by piece, as fields of `Shown`."""
+def draw_head(reader: TextReader, state: PageState) -> Iterator[dict[str, Any]]:
+    """What the tab shows of a head beside its errors against m."""
+    text = reader.read(state)
+    view = head_view(reader.checkpoints, state, text)
     n, m = text.num_tokens, view.settings.num_landmarks
-    table = head_errors(text.layers, view.settings, spectral=False)
-    line = table[(table["layer"] == view.layer) & (table["head"] == view.head)].iloc[0]
+    table, _ = errors_of_heads(reader, state)
     heads = mosaic_payload(table, text.shape, (view.layer, view.head), n, m)
-    yield {"heads": heads, "heads_code": snippets.for_mosaic(view), "lead": describe(line, text, m)}
+    yield {"heads": heads, "heads_code": snippets.for_mosaic(view), "lead": describe(line_of(table, view), text, m)}
     yield {"pinv": draw_pinv(text, view)}
     yield {"states": draw_states(view)}
     if n > SPECTRUM_TOKENS:
-        why = emptied(
-            f"Up to {SPECTRUM_TOKENS:,} tokens only, since this takes a singular value decomposition of the map; see "
-            "the long texts below."
-        )
-        yield {"known": Known(), "against": why, "spectrum": why, "all_heads": emptied(_too_many_tokens())}
+        yield {"spectrum": _too_long_for_spectra()}
         return
     admit_ladder(view.checkpoint.model.config, n, ladder(text, m))
     spectrum = curves.singular_values(singular_values(text.layers[view.layer], view.head), num_landmarks=m)
     yield {"spectrum": filled(spectrum, snippets.for_spectrum(view, m))}
-    errors = error_against_landmarks(text.layers[view.layer], view.head, ladder(text, m), view.settings)
-    best = errors[errors.num_landmarks == m].best_frobenius.iloc[0]
-    known = Known(errors)
-    yield {"lead": describe(line, text, m, best), "known": known, "against": draw_against(view, known, measure)}
-    yield from draw_all_heads(text, view, known, measure)
+    best = errors_of_head(text, view)
+    best = best[best.num_landmarks == m].best_frobenius.iloc[0]
+    yield {"lead": describe(line_of(table, view), text, m, best)}
 
 
-def draw_all_heads(text: ReadText, view: HeadView, known: Known, measure: str) -> Iterator[dict[str, Any]]:
-    """The errors of all heads against m, drawn anew after each m."""
+def draw_errors(reader: TextReader, state: PageState) -> Iterator[dict[str, Any]]:
+    """Errors against m by the measure chosen, of the head and then of all heads, drawn anew after each m."""
+    text, measure = reader.read(state), state.measure
+    view = head_view(reader.checkpoints, state, text)
+    if text.num_tokens > SPECTRUM_TOKENS:
+        yield {"against": _too_long_for_spectra(), "all_heads": emptied(_too_many_tokens())}
+        return
+    errors = Errors(errors_of_head(text, view))
+    yield {"against": draw_against(view, errors, measure)}
     if text.num_tokens > ALL_HEADS_TOKENS:
         yield {"all_heads": emptied(_too_many_tokens())}
         return
+    for of_all in errors_of_all(text, view):
+        yield {"all_heads": draw_over_heads(view, errors._replace(of_all=of_all), measure)}
+
+
+def errors_of_head(text: ReadText, view: HeadView) -> pd.DataFrame:
+    """The chosen head's errors at each m of the ladder."""
+
+    def compute() -> pd.DataFrame:
+        landmarks = ladder(text, view.settings.num_landmarks)
+        return error_against_landmarks(text.layers[view.layer], view.head, landmarks, view.settings)
+
+    asked = _about(view, "errors of a head", view.layer, view.head)
+    return ANSWERS.get_or_compute(asked, compute)
+
+
+def errors_of_all(text: ReadText, view: HeadView) -> Iterator[pd.DataFrame]:
+    """The errors of all heads at each m of the ladder, those known so far after each m."""
+
+    def compute() -> Iterator[pd.DataFrame]:
+        for m in ladder(text, view.settings.num_landmarks):
+            errors = head_errors(text.layers, view.settings._replace(num_landmarks=m), spectral=False)
+            yield errors.assign(num_landmarks=m)
+
     tables = []
-    for m in ladder(text, view.settings.num_landmarks):
-        errors = head_errors(text.layers, view.settings._replace(num_landmarks=m), spectral=False)
-        tables.append(errors.assign(num_landmarks=m))
-        known = known._replace(of_all=pd.concat(tables))
-        yield {"known": known, "all_heads": draw_over_heads(view, known, measure)}
+    for table in ANSWERS.replay(_about(view, "errors at each m"), compute):
+        tables.append(table)
+        yield pd.concat(tables)
+
+
+def _about(view: HeadView, what: str, *more: Any) -> Hashable:
+    """The key of what is asked of the view's model and text under its settings."""
+    return about(view.checkpoint.model, what, view.text, view.settings, *more, shared=are_examples(view.text))
+
+
+def line_of(table: pd.DataFrame, view: HeadView) -> pd.Series:
+    """The chosen head's line."""
+    return table[(table["layer"] == view.layer) & (table["head"] == view.head)].iloc[0]
 
 
 def ladder(text: ReadText, m: int) -> list[int]:
-    """The numbers of landmarks that errors are drawn at, the bench's among them."""
+    """The numbers of landmarks that errors are drawn at, the chosen one among them."""
     return sorted({*landmark_ladder(text.num_tokens), m})
 
 
@@ -230,37 +242,19 @@ def describe(line: pd.Series, text: ReadText, m: int, best: float | None = None)
     ).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
-def check_measure(measure: str) -> str:
-    return check_choice("error", measure, [name for _, name in MEASURES])
-
-
-def show_measure(
-    checkpoints: Library, values: BenchValues, layer: int, head: int, measure: str, known: Known
-) -> tuple[Any, ...]:
-    """Both figures of errors against m by another measure, from errors that are known."""
-    measure = check_measure(measure)
-    if known.of_head is None:
-        return SKIPPED + SKIPPED
-    settings = landmark_settings(values, int(known.of_head.num_landmarks.max()))
-    view = HeadView(values.checkpoint(checkpoints), values.text, layer, head, settings)
-    return draw_against(view, known, measure) + draw_over_heads(view, known, measure)
-
-
-def draw_against(view: HeadView, known: Known, measure: str) -> tuple[Any, ...]:
+def draw_against(view: HeadView, errors: Errors, measure: str) -> tuple[Any, ...]:
     """The error of the head against m by the measure chosen."""
-    m, landmarks = view.settings.num_landmarks, known.of_head.num_landmarks.tolist()
-    figure = curves.error_against_landmarks(known.of_head, measure, chosen=m)
+    m, landmarks = view.settings.num_landmarks, errors.of_head.num_landmarks.tolist()
+    figure = curves.error_against_landmarks(errors.of_head, measure, chosen=m)
     return filled(figure, snippets.for_landmarks(view, measure, landmarks, m))
 
 
-def draw_over_heads(view: HeadView, known: Known, measure: str) -> tuple[Any, ...]:
+def draw_over_heads(view: HeadView, errors: Errors, measure: str) -> tuple[Any, ...]:
     """The errors of all heads against m by the measure chosen."""
-    if known.of_all is None:
-        return SKIPPED
-    if measure not in known.of_all:
+    if measure not in errors.of_all:
         return emptied("The spectral norm is taken of the chosen head alone: of all heads it would take too long.")
-    m, landmarks = view.settings.num_landmarks, known.of_all.num_landmarks.unique().tolist()
-    figure = curves.errors_over_heads(known.of_all, measure, chosen=m)
+    m, landmarks = view.settings.num_landmarks, errors.of_all.num_landmarks.unique().tolist()
+    figure = curves.errors_over_heads(errors.of_all, measure, chosen=m)
     return filled(figure, snippets.for_all_heads(view, measure, landmarks, m))
 
 
@@ -296,6 +290,13 @@ def logits_in_words(logits: LogitErrors, *, one_place: bool) -> str:
     if one_place:
         return moved + f"the likeliest label {'stays' if logits.agreement == 1 else 'changes'}."
     return moved + f"{percent(logits.agreement)} of the tokens keep their likeliest label."
+
+
+def _too_long_for_spectra() -> tuple[Any, ...]:
+    return emptied(
+        f"Up to {SPECTRUM_TOKENS:,} tokens only, since this takes a singular value decomposition of the map; see the "
+        "long texts below."
+    )
 
 
 def _too_many_tokens() -> str:

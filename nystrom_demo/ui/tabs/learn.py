@@ -1,48 +1,57 @@
 """Learn: the guided tour, each step computed from the visitor's text."""
 
 import functools
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from nystrom_demo import snippets
 from nystrom_demo.checkpoints import Library
-from nystrom_demo.errors import UserError
 from nystrom_demo.lessons import PICTURES, Case, Controls, Lesson, load_lessons, load_references
 from nystrom_demo.lessons.pictures.answers import readers
 from nystrom_demo.limits.admission import admit, admit_answer, timed_call_bytes
 from nystrom_demo.limits.estimates import layers_bytes, maps_bytes
-from nystrom_demo.limits.validation import check_integer, check_number, check_switch
 from nystrom_demo.tasks.reading import BATCH_TOKENS
-from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
+from nystrom_demo.ui.examples import load_examples
 from nystrom_demo.ui.export import code_section, show_when_unfolded
 from nystrom_demo.ui.learn import picture_payload, picture_view, text_payload, text_view
-from nystrom_demo.ui.refresh import fingerprint
-from nystrom_demo.ui.sidebar import Bench, BenchValues, Refresh, head_within, heads_of, takes_bench
+from nystrom_demo.ui.sidebar import head_within, heads_of
+from nystrom_demo.ui.state import PageState
+from nystrom_demo.ui.view import Values, View, wired
 
-# Which controls a step has beside the bench; the others stay hidden.
+# Which controls a step has beside the sidebar; the others stay hidden.
 OWN_CONTROLS = {
-    "pseudo_inverse": ("layer", "head", "step"),
-    "padding": ("layer", "head", "average_padding", "padding"),
+    "pseudo_inverse": ("learn_layer", "learn_head", "pinv_step"),
+    "padding": ("learn_layer", "learn_head", "average_padding", "padding"),
     "cost": (),
     "answers": (),
     "limits": ("sharpness",),
 }
-HEAD_CONTROLS = ("layer", "head")
+HEAD_CONTROLS = ("learn_layer", "learn_head")
 
 
 class TourControls(NamedTuple):
-    """The tour's own components. layer and head count from 1 here, and set the bench's, which count from 0."""
+    """The tour's own inputs. layer and head count from 1 here, and from 0 in the page's state."""
 
-    layer: gr.Slider
-    head: gr.Slider
-    step: gr.Slider
+    learn_layer: gr.Slider
+    learn_head: gr.Slider
+    pinv_step: gr.Slider
     average_padding: gr.Checkbox
     padding: gr.Slider
     sharpness: gr.Slider
 
 
-def build(bench: Bench, checkpoints: Library) -> Refresh:
+class Parts(NamedTuple):
+    """The tab's components, and what each shows."""
+
+    text: Any
+    picture: Any
+    code: Any
+
+
+def build(checkpoints: Library, store: gr.HTML) -> View:
     """The tour: its text on the left, its picture on the right."""
     with gr.Row(elem_id="learn", equal_height=False):
         with gr.Column(scale=4, min_width=320):
@@ -54,31 +63,25 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
             code = code_section("learn-code")
             with gr.Accordion("Sources, and what other methods trade", open=False, elem_id="learn-sources") as sources:
                 show_when_unfolded(sources, gr.Markdown(load_references(), visible=False))
-    inputs = [*bench.inputs, bench.tour_step, bench.layer, bench.head, *controls[2:]]
-    outputs = [text, picture, code, *controls]
-    fn = takes_bench(functools.partial(show_step, checkpoints))
-    # So that the page opens on a whole step. On the CPU, since ZeroGPU has its GPU for visitors' requests only.
-    values = {component: component.value for component in inputs} | {bench.device: checkpoints.devices[-1]}
-    first = fn(*values.values())
-    text.value, picture.value, code.value = first[:3]
-    for view in (text, picture):
-        view.go(go, None, bench.tour_step, **EACH, **AT_ONCE)
-    chosen = gr.on(
-        [controls.layer.input, controls.head.input],
-        None,
-        [controls.layer, controls.head],
-        [bench.layer, bench.head],
-        js="(layer, head) => [layer - 1, head - 1]",
-        **LAST,
-    )
-    # One event alone draws, whatever changed, so that the answer to an older question never comes last: what the bench
-    # and the sliders change goes through `news`, which says for what.
-    news = gr.Textbox("", visible="hidden", label="What the tour is to show", elem_id="learn-news")
-    tell = Refresh(name_values, [*bench.inputs, bench.layer, bench.head], [news])
-    chosen.then(*tell[:3], **LAST, **AT_ONCE)
-    changes = [component.change for component in (news, bench.tour_step, *controls[2:])]
-    gr.on(changes, fn, inputs, outputs, **LAST)
-    return tell
+    parts = Parts(text, picture, code)
+    _open(parts, checkpoints)
+
+    def fill(state: PageState, changed: frozenset[str]) -> Iterator[Values]:
+        yield wired(parts, **show_step(checkpoints, state)._asdict()) | wired(controls, **visible_controls(state))
+
+    def refuse(state: PageState, sentence: str) -> Values:
+        shown = Parts(text_payload(state.step, None), picture_payload(state.step, None, sentence), "")
+        return wired(parts, **shown._asdict()) | wired(controls, **visible_controls(state))
+
+    return View(fill, refuse, [*parts, *controls], controls._asdict(), picture)
+
+
+def _open(parts: Parts, checkpoints: Library) -> None:
+    """The first step, so that the page opens on a whole one. On the CPU, since ZeroGPU has its GPU for visitors'
+    requests only."""
+    first = replace(PageState().resolved(load_examples()), device=checkpoints.devices[-1])
+    for component, value in zip(parts, show_step(checkpoints, first), strict=True):
+        component.value = value
 
 
 def _build_controls(checkpoints: Library) -> TourControls:
@@ -108,65 +111,37 @@ def _build_controls(checkpoints: Library) -> TourControls:
     )
 
 
-def name_values(*shown: Any) -> str:
-    """A name for the bench's values with layer and head, which changes when they do."""
-    return fingerprint(shown)
+def visible_controls(state: PageState) -> dict[str, Any]:
+    """Which of the tour's inputs the step has."""
+    shown = OWN_CONTROLS.get(load_lessons()[state.step].name, HEAD_CONTROLS)
+    return {name: gr.update(visible=name in shown) for name in TourControls._fields}
 
 
-def go(event: gr.EventData) -> int:
-    """The step that was asked for, within the tour."""
-    return nearest_step(getattr(event, "step", None))
+def show_step(checkpoints: Library, state: PageState) -> Parts:
+    """One step on the page's text. ValueError, in one sentence, where there is no picture of it."""
+    lesson, case = load_lessons()[state.step], make_case(checkpoints, state)
+    admit_step(lesson, case)
+    scene = PICTURES[lesson.name](case)
+    return Parts(text_payload(state.step, scene), picture_payload(state.step, scene), snippets.for_lesson(lesson, case))
 
 
-def nearest_step(index: Any) -> int:
-    """A step of the tour, whatever was asked for."""
-    last = len(load_lessons()) - 1
-    return min(max(int(index), 0), last) if isinstance(index, int | float) and index == index else 0
-
-
-def show_step(checkpoints: Library, values: BenchValues, index: int, *controls: Any) -> tuple[Any, ...]:
-    """(text, picture, code, the controls) of one step on the bench's text. `controls` are `Controls`' values."""
-    index = nearest_step(index)
-    lesson = load_lessons()[index]
-    shown = OWN_CONTROLS.get(lesson.name, HEAD_CONTROLS)
-    visible = [gr.update(visible=name in shown) for name in TourControls._fields]
-    try:
-        case = make_case(checkpoints, values, *controls)
-        config = case.checkpoint.model.config
-        sizes = zip(HEAD_CONTROLS, (config.num_hidden_layers, config.num_attention_heads), strict=True)
-        visible[:2] = (
-            gr.update(visible=name in shown, value=getattr(case.controls, name) + 1, maximum=max(size, 2))
-            for name, size in sizes
-        )
-        admit_step(lesson, case)
-        scene = PICTURES[lesson.name](case)
-    except UserError as error:
-        return text_payload(index, None), picture_payload(index, None, str(error)), "", *visible
-    return text_payload(index, scene), picture_payload(index, scene), snippets.for_lesson(lesson, case), *visible
-
-
-def make_case(checkpoints: Library, values: BenchValues, *controls: Any) -> Case:
+def make_case(checkpoints: Library, state: PageState) -> Case:
     """What the picture is computed from; layer and head are brought within the model's."""
-    checkpoint = values.checkpoint(checkpoints)
-    layer, head, step, average_padding, padding, sharpness = controls
+    checkpoint = state.checkpoint(checkpoints)
+    layer, head = head_within(heads_of(checkpoint), state.layer, state.head)
+    controls = Controls(layer, head, state.pinv_step, state.average_padding, state.padding, state.sharpness)
     return Case(
         checkpoint,
-        values.text,
-        values.settings(),
-        Controls(
-            *head_within(heads_of(checkpoint), layer, head),
-            step=check_integer("step", step, 0, 12),
-            average_padding=check_switch("average_padding", average_padding),
-            padding=check_integer("padding", padding, 0, 100),
-            sharpness=check_number("sharpness", sharpness, 0, 15),
-        ),
-        checkpoints.boxes[values.device],
+        state.text,
+        state.settings(),
+        controls,
+        checkpoints.boxes[state.device],
         timed_call_bytes(),
     )
 
 
 def admit_step(lesson: Lesson, case: Case) -> None:
-    """UserError where the step's picture, its text's layer and the maps of all heads, is beyond a request's memory."""
+    """UserError where this server's memory does not hold the step's picture: its text's layer, the maps of all heads."""
     config = case.checkpoint.model.config
     longest = 2 * case.n if lesson.name == "padding" else case.n  # the text, padded to twice its length
     needed = layers_bytes(config, longest) + config.num_attention_heads * maps_bytes(longest, case.m)

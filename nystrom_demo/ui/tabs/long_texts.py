@@ -1,6 +1,5 @@
 """The Error tab's section on long texts: exact against landmark attention at up to 16,384 tokens, block by block."""
 
-import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -15,17 +14,20 @@ from nystrom_demo.errors import UserError
 from nystrom_demo.figures.lengths import error_against_length as draw
 from nystrom_demo.figures.words import duration, percent
 from nystrom_demo.limits.admission import admit_lengths
-from nystrom_demo.limits.validation import check_choice, check_integer
+from nystrom_demo.limits.validation import check_integer
 from nystrom_demo.snippets import HeadView, errors
 from nystrom_demo.ui.events import AT_ONCE, ONCE
 from nystrom_demo.ui.export import emptied, figure_slot, filled
 from nystrom_demo.ui.readout import count_tokens
-from nystrom_demo.ui.sidebar import Bench, BenchValues, head_within, heads_of, takes_bench
+from nystrom_demo.ui.request import shown_state
+from nystrom_demo.ui.sidebar import head_within, heads_of
+from nystrom_demo.ui.state import LONG_TEXTS, PageState
+from nystrom_demo.ui.view import Values, wired
 
 LENGTHS = (512, 1_024, 2_048, 4_096, 8_192, 16_384)
 MAX_LANDMARKS = 1_024  # a pseudo-inverse takes m³ operations, and past this more than the comparison itself
 WINDOW_TOKENS = 1_024
-SOURCES = (("the text, repeated", "text"), ("random q, k, v", "random"))
+SOURCE_LABELS = ("the text, repeated", "random q, k, v")
 INTRODUCTION = (
     "Long enough texts have maps that no memory holds: 16,384 tokens make 268 million weights a head. Here the exact "
     "map is made a few rows at a time, compared and forgotten, so that the error itself can be seen at that length."
@@ -33,7 +35,7 @@ INTRODUCTION = (
 
 
 class LongText(NamedTuple):
-    """What is measured: a head of a checkpoint on the bench's text repeated, or on random numbers of its shape."""
+    """What is measured: a head of a checkpoint on the text, repeated,, or on random numbers of its shape."""
 
     view: HeadView
     source: str
@@ -55,12 +57,23 @@ class LongText(NamedTuple):
         return max((m for m in (self.settings.num_landmarks, *grown) if m <= MAX_LANDMARKS), default=1)
 
 
-def build(bench: Bench, checkpoints: Library) -> None:
-    """The section's components and events; it computes only when asked."""
+class Parts(NamedTuple):
+    """What a measurement fills."""
+
+    plot: Any
+    note: Any
+    code: Any
+    table: Any
+    start: Any
+    stop: Any
+
+
+def build(checkpoints: Library, store: gr.HTML) -> gr.Radio:
+    """The section's components and events, and its choice of source; it computes only when asked."""
     gr.HTML(f'<h2 class="section">Long texts</h2><p class="prose-line">{INTRODUCTION}</p>')
     with gr.Row(elem_id="long-controls", elem_classes="controls"):
         source = gr.Radio(
-            list(SOURCES),
+            list(zip(SOURCE_LABELS, LONG_TEXTS, strict=True)),
             value="text",
             label="Measure",
             elem_id="long-source",
@@ -72,43 +85,50 @@ def build(bench: Bench, checkpoints: Library) -> None:
         stop = gr.Button("Stop", elem_id="long-stop", scale=0, min_width=80, visible=False)
     slot = figure_slot("Error against the length of the text", "long-figure")
     table = gr.HTML(elem_id="long-table")
-    inputs = [*bench.inputs, bench.layer, bench.head, source]
-    running = start.click(
-        takes_bench(functools.partial(measure, checkpoints)), inputs, [*slot, table, start, stop], **ONCE
-    )
-    stop.click(stopped, None, [start, stop], cancels=[running], **ONCE, **AT_ONCE)
+    parts = Parts(*slot, table, start, stop)
+
+    def run(request: str) -> Iterator[Values]:
+        for piece in measure(checkpoints, shown_state(checkpoints, request)):
+            yield wired(parts, **piece)
+
+    running = start.click(run, store, parts, js="() => pageState.current()", **ONCE)
+    stop.click(lambda: wired(parts, **stopped()), None, [start, stop], cancels=[running], **ONCE, **AT_ONCE)
+    return source
 
 
-def stopped() -> tuple[Any, Any]:
+def stopped() -> dict[str, Any]:
     """The buttons as before the measurement."""
-    return gr.update(interactive=True), gr.update(visible=False)
+    return {"start": gr.update(interactive=True), "stop": gr.update(visible=False)}
 
 
-def measure(checkpoints: Library, values: BenchValues, layer: int, head: int, source: str) -> Iterator[tuple[Any, ...]]:
-    """(figure, note, code, table, start, stop) after each point."""
-    busy = gr.update(interactive=False), gr.update(visible=True)
-    asked = long_text(values.checkpoint(checkpoints), values, layer, head, source)
+def measure(checkpoints: Library, state: PageState) -> Iterator[dict[str, Any]]:
+    """What `Parts` show after each point."""
+    asked = long_text(state.checkpoint(checkpoints), state)
     admit_lengths(asked.view.checkpoint.model.config, max(LENGTHS), asked.most_landmarks, asked.window)
-    yield *emptied("Reading …"), "", *busy
+    busy = {"start": gr.update(interactive=False), "stop": gr.update(visible=True)}
+    yield {**_figure(emptied("Reading …")), "table": "", **busy}
     points: list[LengthPoint] = []
     for point in sweep(asked):
         points.append(point)
-        shown = *filled(draw(points), code_for(asked), describe_source(asked)), table_of(points)
-        yield *shown, *busy
-    yield *shown, *stopped()
+        shown = _figure(filled(draw(points), code_for(asked), describe_source(asked))) | {"table": table_of(points)}
+        yield {**shown, **busy}
+    yield {**shown, **stopped()}
 
 
-def long_text(checkpoint: Checkpoint, values: BenchValues, layer: int, head: int, source: str) -> LongText:
+def _figure(values: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip(("plot", "note", "code"), values, strict=True))
+
+
+def long_text(checkpoint: Checkpoint, state: PageState) -> LongText:
     """What the visitor asks to have measured. ValueError, in one sentence, for what cannot be."""
-    source = check_choice("source", source, [name for _, name in SOURCES])
-    num_tokens = count_tokens(checkpoint, values.text)
-    num_landmarks = values.num_landmarks or num_tokens
+    num_tokens = count_tokens(checkpoint, state.text)
+    num_landmarks = state.num_landmarks or num_tokens
     if num_landmarks < num_tokens:
         check_integer("landmarks on long texts", num_landmarks, 1, MAX_LANDMARKS)
-    settings = AttentionSettings("nystrom", num_landmarks, values.pinv_iterations, values.inv_coeff_init_option)
-    layer, head = head_within(heads_of(checkpoint), layer, head)
+    settings = AttentionSettings("nystrom", num_landmarks, state.pinv_iterations, state.inv_coeff_init_option)
+    layer, head = head_within(heads_of(checkpoint), state.layer, state.head)
     return LongText(
-        HeadView(checkpoint, values.text, layer, head, settings), source, max(1.0, num_tokens / num_landmarks)
+        HeadView(checkpoint, state.text, layer, head, settings), state.long_text, max(1.0, num_tokens / num_landmarks)
     )
 
 
@@ -128,7 +148,7 @@ def head_inputs(asked: LongText) -> tuple[LayerInputs, int]:
         return random_inputs(longest, config.hidden_size // config.num_attention_heads), 0
     ids = view.checkpoint.tokenizer(view.text, add_special_tokens=False, verbose=False)["input_ids"]
     if not ids:
-        raise UserError("text is empty: type one on the bench, or measure random q, k, v.")
+        raise UserError("There is no text to repeat. Type one, or measure random q, k, v.")
     input_ids = torch.tensor([ids], device=view.checkpoint.device)
     return repeated_inputs(view.checkpoint.model, input_ids, view.layer, longest, window=asked.window), view.head
 

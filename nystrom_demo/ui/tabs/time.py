@@ -14,68 +14,51 @@ import torch
 from nystrom_demo.benchmark import METHODS, Measurement, count_costs, law_of, time_attention
 from nystrom_demo.benchmark.sweep import DEFAULT_METHODS
 from nystrom_demo.checkpoints import Library
+from nystrom_demo.errors import UserError
 from nystrom_demo.figures.growth import counted_costs, timing
 from nystrom_demo.figures.summaries import EXACT_METHOD, LANDMARK_METHOD, meeting
 from nystrom_demo.figures.words import counted, duration, memory
-from nystrom_demo.limits.admission import admit_timed_model, admit_timing, step_seconds, timed_call_bytes
-from nystrom_demo.limits.validation import check_choice, check_integer, check_list, check_number
+from nystrom_demo.limits.admission import admit_timed_model, timed_call_bytes
 from nystrom_demo.snippets.times import for_counts, for_times
-from nystrom_demo.ui.events import AT_ONCE, LAST, ONCE
+from nystrom_demo.ui.events import AT_ONCE, ONCE
 from nystrom_demo.ui.export import emptied, figure_slot, filled, note
-from nystrom_demo.ui.sidebar import Bench, BenchValues, Refresh, takes_bench
+from nystrom_demo.ui.request import shown_state
+from nystrom_demo.ui.state import DTYPES as DTYPE_NAMES
+from nystrom_demo.ui.state import LENGTHS, PASSES, SCOPES, PageState
+from nystrom_demo.ui.view import Values, View, slotted, wired
 
-LENGTHS = tuple(2**power for power in range(8, 18))
 FAR = 1_000_000
 MAX_LANDMARKS = 1_024
-MAX_POINT_SECONDS = 20
 SECONDS_BETWEEN_DRAWINGS = 0.7
-SCOPES = (("attention alone", "attention"), ("a whole model", "model"))
-PASSES = (("forward", "forward"), ("forward and backward", "backward"))
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SCOPE_LABELS = dict(zip(SCOPES, ("attention alone", "a whole model"), strict=True))
+PASS_LABELS = dict(zip(PASSES, ("forward", "forward and backward"), strict=True))
+DTYPES = {name: getattr(torch, name) for name in DTYPE_NAMES}
 COUNTED_LENGTHS = tuple(2**power for power in range(4, 21))
 BY_LAW = "In italics, with ≈: not measured but read from the fitted law."
 
 
-class Workbench(NamedTuple):
-    """What the visitor asks to have measured, as a handler gets it."""
+class Parts(NamedTuple):
+    """The tab's components, and what each shows; of a figure, its slot."""
 
-    methods: list[str]
-    longest: int
-    scope: str
-    passes: str
-    heads: int
-    head_dim: int
-    batch: int
-    layers: int
-    dtype: str
-    repeats: int
-    budget: float
-
-    def checked(self) -> "Workbench":
-        """The same with every value in its range. ValueError, in one sentence, for one that is not."""
-        return Workbench(
-            check_list("methods", self.methods, 1, len(METHODS), lambda name, x: check_choice(name, x, list(METHODS))),
-            check_choice("longest text", self.longest, LENGTHS),
-            check_choice("what is measured", self.scope, [name for _, name in SCOPES]),
-            check_choice("passes", self.passes, [name for _, name in PASSES]),
-            check_integer("heads", self.heads, 1, 32),
-            check_integer("head dimension", self.head_dim, 8, 256),
-            check_integer("batch", self.batch, 1, 32),
-            check_integer("layers", self.layers, 1, 24),
-            check_choice("number format", self.dtype, list(DTYPES)),
-            check_integer("repeats", self.repeats, 1, 20),
-            check_number("seconds a point", self.budget, 0.1, step_seconds(MAX_POINT_SECONDS)),
-        )
+    lead: Any
+    progress: Any
+    words: Any
+    table: Any
+    start: Any
+    stop: Any
+    clock: Any
+    gauge: Any
+    work: Any
+    weights: Any
 
 
-def build(bench: Bench, checkpoints: Library) -> Refresh:
+FIGURES = Parts._fields[6:]
+
+
+def build(checkpoints: Library, store: gr.HTML) -> View:
     """The tab's components and its own events; it measures only when asked."""
     lead = gr.HTML(elem_id="time-lead")
-    methods = gr.CheckboxGroup(
-        list(DEFAULT_METHODS), value=list(DEFAULT_METHODS), label="Ways to attend", elem_id="time-methods"
-    )
-    inputs = [methods, *_build_fields()]
-    head_dim = inputs[Workbench._fields.index("head_dim")]
+    inputs = _build_fields()
     with gr.Row(elem_classes="controls"):
         start = gr.Button("Measure", elem_id="time-start", scale=0, min_width=140)
         stop = gr.Button("Stop", elem_id="time-stop", scale=0, min_width=90, visible=False)
@@ -87,59 +70,92 @@ def build(bench: Bench, checkpoints: Library) -> Refresh:
     table = gr.HTML(elem_id="time-table")
     with gr.Row(elem_classes="figures"):
         work = figure_slot("Multiply-adds of one head against n", "time-multiply-adds", "counted, not measured")
-        store = figure_slot("Weights one head stores against n", "time-weights", "counted, not measured")
+        weights = figure_slot("Weights one head stores against n", "time-weights", "counted, not measured")
+    parts = Parts(lead, progress, words, table, start, stop, clock, gauge, work, weights)
+    _wire(parts, checkpoints, store)
 
-    running = start.click(
-        takes_bench(measure),
-        [*bench.inputs, *inputs],
-        [progress, words, *clock, *gauge, table, start, stop],
-        **ONCE,
+    def fill(state: PageState, changed: frozenset[str]) -> Iterator[Values]:
+        yield wired_parts(parts, introduce(state))
+
+    def refuse(state: PageState, sentence: str) -> Values:
+        return wired_parts(parts, {"lead": note(sentence), "work": emptied(), "weights": emptied()})
+
+    return View(fill, refuse, [lead, *work, *weights], inputs, lead, needs_text=False)
+
+
+def _wire(parts: Parts, checkpoints: Library, store: gr.HTML) -> None:
+    """What the buttons do."""
+
+    def run(request: str) -> Iterator[Values]:
+        for piece in measure(shown_state(checkpoints, request)):
+            yield wired_parts(parts, piece)
+
+    shown = [parts.progress, parts.words, *parts.clock, *parts.gauge, parts.table, parts.start, parts.stop]
+    running = parts.start.click(run, store, shown, js="() => pageState.current()", **ONCE)
+    buttons = [parts.progress, parts.start, parts.stop]
+    parts.stop.click(lambda: wired(parts, **stopped()), None, buttons, cancels=[running], **ONCE, **AT_ONCE)
+
+
+def wired_parts(parts: Parts, piece: dict[str, Any]) -> Values:
+    """Named results under their components, a figure's under those of its slot."""
+    values: Values = {}
+    for name, result in piece.items():
+        values |= slotted(getattr(parts, name), result) if name in FIGURES else {getattr(parts, name): result}
+    return values
+
+
+def _build_fields() -> dict[str, gr.components.Component]:
+    """What is to be measured, by the names that the page's state has for it."""
+    first = PageState()
+
+    def dropdown(name: str, label: str, choices: list[tuple[str, Any]]) -> gr.Dropdown:
+        return gr.Dropdown(choices, value=getattr(first, name), label=label, elem_id=f"time-{name}")
+
+    def number(name: str, label: str, elem_id: str, low: float, high: float, precision: int | None = 0) -> gr.Number:
+        value = getattr(first, name)
+        return gr.Number(value, label=label, precision=precision, minimum=low, maximum=high, elem_id=f"time-{elem_id}")
+
+    methods = gr.CheckboxGroup(
+        list(DEFAULT_METHODS), value=list(DEFAULT_METHODS), label="Ways to attend", elem_id="time-methods"
     )
-    stop.click(stopped, None, [progress, start, stop], cancels=[running], **ONCE, **AT_ONCE)
-    priced = [*bench.inputs, head_dim]
-    typed = [head_dim.blur, head_dim.submit]  # not each key: 128 begins with 1, which is no head dimension
-    gr.on(typed, takes_bench(introduce), priced, [lead, *work, *store], **LAST)
-    return Refresh(takes_bench(introduce), priced, [lead, *work, *store], busy=lead)
-
-
-def _build_fields() -> list[gr.components.Component]:
-    """The fields of `Workbench` after its methods."""
     with gr.Row(elem_classes="fields"):
-        longest = gr.Dropdown(
-            [(f"{n:,} tokens", n) for n in LENGTHS[2:]], value=16_384, label="Longest text", elem_id="time-longest"
-        )
-        scope = gr.Dropdown(list(SCOPES), value="attention", label="Measure", elem_id="time-scope")
-        passes = gr.Dropdown(list(PASSES), value="forward", label="Pass", elem_id="time-passes")
-        dtype = gr.Dropdown(list(DTYPES), value="float32", label="Number format", elem_id="time-dtype")
+        fields = {
+            "longest": dropdown("longest", "Longest text", [(f"{n:,} tokens", n) for n in LENGTHS[2:]]),
+            "scope": dropdown("scope", "Measure", [(label, name) for name, label in SCOPE_LABELS.items()]),
+            "passes": dropdown("passes", "Pass", [(label, name) for name, label in PASS_LABELS.items()]),
+            "dtype": dropdown("dtype", "Number format", [(name, name) for name in DTYPES]),
+        }
     with gr.Row(elem_classes="fields"):
-        heads = gr.Number(12, label="Heads", precision=0, minimum=1, maximum=32, elem_id="time-heads")
-        head_dim = gr.Number(64, label="Head dimension", precision=0, minimum=8, maximum=256, elem_id="time-head-dim")
-        batch = gr.Number(1, label="Batch", precision=0, minimum=1, maximum=32, elem_id="time-batch")
-        layers = gr.Number(4, label="Layers of the model", precision=0, minimum=1, maximum=24, elem_id="time-layers")
-        repeats = gr.Number(5, label="Repeats", precision=0, minimum=1, maximum=20, elem_id="time-repeats")
-        budget = gr.Number(2, label="Seconds a point", minimum=0.1, maximum=10, elem_id="time-budget")
-    return [longest, scope, passes, heads, head_dim, batch, layers, dtype, repeats, budget]
+        fields |= {
+            "num_heads": number("num_heads", "Heads", "heads", 1, 32),
+            "head_dim": number("head_dim", "Head dimension", "head-dim", 8, 256),
+            "batch": number("batch", "Batch", "batch", 1, 32),
+            "num_layers": number("num_layers", "Layers of the model", "layers", 1, 24),
+            "repeats": number("repeats", "Repeats", "repeats", 1, 20),
+            "budget": number("budget", "Seconds a point", "budget", 0.1, 20, None),
+        }
+    return {"methods": methods, **fields}
 
 
-def introduce(values: BenchValues, head_dim: int) -> tuple[Any, ...]:
+def introduce(state: PageState) -> dict[str, Any]:
     """What a measurement would be about, and the slots of what is known without one: multiply-adds and weights."""
-    m, head_dim = landmarks_to_time(values), check_integer("head dimension", head_dim, 8, 256)
+    m, head_dim = landmarks_to_time(state), state.head_dim
     lead = (
-        f'<p class="prose-line">The same attention at growing n, on {escape(device_name(values.device))}: exact, and '
-        f"over {counted(m, 'landmark', 'landmarks')}, as set on the bench. A way that would exceed the seconds a point "
+        f'<p class="prose-line">The same attention at growing n, on {escape(device_name(state.device))}: exact, and '
+        f"over {counted(m, 'landmark', 'landmarks')}, the m that is set. A way that would exceed the seconds a point "
         "stops there, and its law goes on dotted.</p>"
     )
-    costs = count_costs(COUNTED_LENGTHS, m, head_dim=head_dim, pinv_iterations=values.pinv_iterations)
+    costs = count_costs(COUNTED_LENGTHS, m, head_dim=head_dim, pinv_iterations=state.pinv_iterations)
 
     def slot(quantity: str) -> tuple[Any, ...]:
-        code = for_counts(COUNTED_LENGTHS, m, head_dim, values.pinv_iterations, quantity)
+        code = for_counts(COUNTED_LENGTHS, m, head_dim, state.pinv_iterations, quantity)
         return filled(counted_costs(costs, quantity), code)
 
-    return lead, *slot("multiply_adds"), *slot("weights")
+    return {"lead": lead, "work": slot("multiply_adds"), "weights": slot("weights")}
 
 
-def landmarks_to_time(values: BenchValues) -> int:
-    return max(1, min(int(values.num_landmarks), MAX_LANDMARKS))
+def landmarks_to_time(state: PageState) -> int:
+    return max(1, min(state.num_landmarks, MAX_LANDMARKS))
 
 
 def device_name(device: str) -> str:
@@ -148,40 +164,40 @@ def device_name(device: str) -> str:
     return f"{torch.get_num_threads()} CPU threads" if device == "cpu" else device
 
 
-def stopped() -> tuple[Any, Any, Any]:
+def stopped() -> dict[str, Any]:
     """No progress, and the buttons as before the measurement."""
-    return "", gr.update(interactive=True), gr.update(visible=False)
+    return {"progress": "", "start": gr.update(interactive=True), "stop": gr.update(visible=False)}
 
 
-def measure(values: BenchValues, *asked: Any) -> Iterator[tuple[Any, ...]]:
-    """(progress, words, the slots of time and of memory, table, start, stop) as points come in."""
-    work = Workbench(*asked).checked()
-    busy, about = (gr.update(interactive=False), gr.update(visible=True)), note(what_is_measured(values, work))
-    lengths, options = sweep_of(values, work)
+def measure(state: PageState) -> Iterator[dict[str, Any]]:
+    """What `Parts` show as points come in."""
+    about, busy = (
+        note(what_is_measured(state)),
+        {"start": gr.update(interactive=False), "stop": gr.update(visible=True)},
+    )
+    lengths, options = sweep_of(state)
     measurements = time_attention(lengths, **options)
     total = len(lengths) * len(options["methods"])
-    yield progress_of(0, total), "", *emptied(), *emptied(), "", *busy
+    nothing = {"words": "", "clock": emptied(), "gauge": emptied(), "table": ""}
+    yield {"progress": progress_of(0, total), **nothing, **busy}
     points: list[Measurement] = []
     drawn = 0.0
     for point in measurements:
         points.append(point)
         if time.monotonic() - drawn > SECONDS_BETWEEN_DRAWINGS:
             drawn = time.monotonic()
-            *slots, table = drawing(points, lengths, options, work.longest)
-            yield progress_of(len(points), total), *slots, table + about, *busy
-    ended, *buttons = stopped()
-    *slots, table = drawing(points, lengths, options, FAR)
-    yield ended, *slots, table + about, *buttons
+            shown = drawing(points, lengths, options, state.longest, about)
+            yield {"progress": progress_of(len(points), total), **shown, **busy}
+    yield {**drawing(points, lengths, options, FAR, about), **stopped()}
 
 
-def what_is_measured(values: BenchValues, work: Workbench) -> str:
-    """Of what the figures and the table are, which stay while bench and fields change."""
-    what = counted(work.layers, "layer", "layers") + " of a model" if work.scope == "model" else "One attention"
-    landmarks = counted(landmarks_to_time(values), "landmark", "landmarks")
+def what_is_measured(state: PageState) -> str:
+    """Of what the figures and the table are, which stay while the page's state changes."""
+    what = counted(state.num_layers, "layer", "layers") + " of a model" if state.scope == "model" else "One attention"
+    landmarks = counted(landmarks_to_time(state), "landmark", "landmarks")
     return (
-        f"{what} with {counted(work.heads, 'head', 'heads')} of {work.head_dim}, over {landmarks} where there are any; "
-        f"batch {work.batch}, {work.dtype}, {next(said for said, name in PASSES if name == work.passes)}, "
-        f"on {device_name(values.device)}."
+        f"{what} with {counted(state.num_heads, 'head', 'heads')} of {state.head_dim}, over {landmarks} where there "
+        f"are any; batch {state.batch}, {state.dtype}, {PASS_LABELS[state.passes]}, on {device_name(state.device)}."
     )
 
 
@@ -193,41 +209,46 @@ def progress_of(done: int, total: int) -> str:
     )
 
 
-def sweep_of(values: BenchValues, work: Workbench) -> tuple[list[int], dict[str, Any]]:
+def sweep_of(state: PageState) -> tuple[list[int], dict[str, Any]]:
     """The lengths to measure and the keyword arguments of `time_attention`, once the model has been admitted."""
-    if work.scope == "model":
-        hidden, itemsize = work.heads * work.head_dim, DTYPES[work.dtype].itemsize
-        backward = work.passes == "backward"
-        admit_timed_model(hidden, work.layers, work.longest, backward=backward, itemsize=itemsize)
-    lengths = [n for n in LENGTHS if n <= work.longest]
-    admit_timing(lengths, work.heads, work.head_dim, batch=work.batch)
+    if not state.methods:
+        raise UserError("Choose a way to attend to measure it.")
+    whole, backward = state.scope == "model", state.passes == "backward"
+    dtype = DTYPES[state.dtype]
+    if whole:
+        hidden = state.num_heads * state.head_dim
+        admit_timed_model(hidden, state.num_layers, state.longest, backward=backward, itemsize=dtype.itemsize)
     options = {
-        "num_landmarks": landmarks_to_time(values),
-        "methods": [name for name in METHODS if name in work.methods],
-        "heads": work.heads,
-        "head_dim": work.head_dim,
-        "batch": work.batch,
-        "num_layers": work.layers if work.scope == "model" else 0,
-        "dtype": DTYPES[work.dtype],
-        "device": values.device,
-        "backward": work.passes == "backward",
-        "repeats": work.repeats,
-        "budget_seconds": work.budget,
+        "num_landmarks": landmarks_to_time(state),
+        "methods": [name for name in METHODS if name in state.methods],
+        "heads": state.num_heads,
+        "head_dim": state.head_dim,
+        "batch": state.batch,
+        "num_layers": state.num_layers if whole else 0,
+        "dtype": dtype,
+        "device": state.device,
+        "backward": backward,
+        "repeats": state.repeats,
+        "budget_seconds": state.budget,
         "budget_bytes": timed_call_bytes(),
     }
-    return lengths, options
+    return [n for n in LENGTHS if n <= state.longest], options
 
 
 def drawing(
-    points: Sequence[Measurement], lengths: Sequence[int], options: dict[str, Any], until: int
-) -> tuple[Any, ...]:
+    points: Sequence[Measurement], lengths: Sequence[int], options: dict[str, Any], until: int, about: str
+) -> dict[str, Any]:
     """Words, both figures with their notes and code, and the table."""
 
     def slot(quantity: str) -> tuple[Any, ...]:
         return filled(timing(points, quantity, until=until), for_times(lengths, options, quantity, until))
 
-    known = any(point.peak_bytes for point in points)
-    return in_words(points, until), *slot("median"), *(slot("peak_bytes") if known else emptied()), table_of(points)
+    return {
+        "words": in_words(points, until),
+        "clock": slot("median"),
+        "gauge": slot("peak_bytes") if any(point.peak_bytes for point in points) else emptied(),
+        "table": table_of(points) + about,
+    }
 
 
 def in_words(points: Sequence[Measurement], until: int) -> str:

@@ -1,12 +1,13 @@
 """Question answering: the answer lit in the passage, the next best below."""
 
+from collections import Counter
 from html import escape
 
 import pandas as pd
 
 from nystrom_demo.figures.words import as_probability
 from nystrom_demo.tasks import Answers
-from nystrom_demo.ui.task_views.markup import Stretch, bars, marked_text
+from nystrom_demo.ui.task_views.markup import Comparison, Stretch, bars, marked_text
 
 # A passage longer than its box is scrolled to its answer.
 SCROLL_JS = """
@@ -22,6 +23,11 @@ centre();
 """
 
 
+def compare(exact: Answers, landmark: Answers, context: str) -> Comparison:
+    both = exact, landmark
+    return Comparison(verdict(*both), [column(each, context) for each in both], [*map(table, both)])
+
+
 def verdict(exact: Answers, landmark: Answers) -> str:
     if exact.no_answer and landmark.no_answer:
         return "Neither finds an answer in this text."
@@ -33,6 +39,8 @@ def verdict(exact: Answers, landmark: Answers) -> str:
     scores = f"{as_probability(here.score)} exactly, {as_probability(there.score)} over landmarks"
     if (here.start, here.end) == (there.start, there.end):
         return f"Both give the same answer: {scores}."
+    if here.answer == there.answer:
+        return f"Both give the same answer, at different places of the text: {scores}."
     if here.start < there.end and there.start < here.end:
         return f"The answers overlap: {scores}."
     return f"They point to different places: {scores}."
@@ -45,10 +53,17 @@ def column(result: Answers, context: str) -> str:
     stretches = [Stretch(best.start, best.end, "faint" if result.no_answer else "lit", as_probability(best.score))]
     stretches += [Stretch(other.start, other.end, "next", as_probability(other.score)) for other in others]
     said = "No answer is likely here" if result.no_answer else best.answer
-    rows = [(answer.answer, answer.score) for answer in result.answers]
+    rows = in_rows(result)
     rows.append(("no answer", result.no_answer_score))
     listed = bars(rows, marked=None if not result.no_answer else len(rows) - 1)
-    return f'<p class="said">{escape(said)}</p>{listed}{marked_text(context, stretches, around=best.start)}'
+    return f'<p class="said" dir="auto">{escape(said)}</p>{listed}{marked_text(context, stretches, around=best.start)}'
+
+
+def in_rows(result: Answers) -> list[tuple[str, float]]:
+    """Each answer once, with its best place's probability; of one that the text has in several places, how many."""
+    places = Counter(answer.answer for answer in result.answers)
+    best = {answer.answer: answer.score for answer in reversed(result.answers)}
+    return [(name if count == 1 else f"{name} (at {count} places)", best[name]) for name, count in places.items()]
 
 
 def table(result: Answers) -> pd.DataFrame:

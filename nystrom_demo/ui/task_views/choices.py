@@ -1,10 +1,17 @@
 """Multiple choice: each option with its probability."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from nystrom_demo.figures.words import as_probability
 from nystrom_demo.tasks import Choice
-from nystrom_demo.ui.task_views.markup import bars
+from nystrom_demo.ui.task_views.markup import Comparison, bars
+
+
+def compare(exact: Choice, landmark: Choice, options: Sequence[str]) -> Comparison:
+    both = exact, landmark
+    return Comparison(verdict(*both), [column(each, options) for each in both], [table(each, options) for each in both])
 
 
 def verdict(exact: Choice, landmark: Choice) -> str:
@@ -18,7 +25,7 @@ def verdict(exact: Choice, landmark: Choice) -> str:
     )
 
 
-def column(result: Choice, options: list[str]) -> str:
+def column(result: Choice, options: Sequence[str]) -> str:
     rows = [
         (f"{place}. {option}", score)
         for place, (option, score) in enumerate(zip(options, result.scores, strict=True), 1)
@@ -26,11 +33,6 @@ def column(result: Choice, options: list[str]) -> str:
     return bars(rows, marked=result.index)
 
 
-def table(result: Choice, options: list[str]) -> pd.DataFrame:
+def table(result: Choice, options: Sequence[str]) -> pd.DataFrame:
     places = range(1, len(options) + 1)
     return pd.DataFrame(zip(places, options, result.scores, strict=True), columns=["place", "option", "probability"])
-
-
-def split_options(lines: str) -> list[str]:
-    """The options of a box with one a line; empty lines are none."""
-    return [line.strip() for line in lines.splitlines() if line.strip()]

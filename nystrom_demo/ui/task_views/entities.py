@@ -5,9 +5,15 @@ from html import escape
 import pandas as pd
 
 from nystrom_demo.figures.roles import SEGMENTS
-from nystrom_demo.figures.words import as_probability
+from nystrom_demo.figures.words import as_probability, counted
 from nystrom_demo.tasks import Entity, Tagging
-from nystrom_demo.ui.task_views.markup import Stretch, marked_text
+from nystrom_demo.ui.task_views.markup import Comparison, Stretch, marked_text
+
+
+def compare(exact: Tagging, landmark: Tagging, text: str, kinds: list[str]) -> Comparison:
+    both = exact, landmark
+    sides = [column(*side, text, kinds) for side in (both, both[::-1])]
+    return Comparison(verdict(*both), sides, [*map(table, both)])
 
 
 def verdict(exact: Tagging, landmark: Tagging) -> str:
@@ -16,10 +22,14 @@ def verdict(exact: Tagging, landmark: Tagging) -> str:
         return "Neither finds a person, place or other thing with a name."
     if here == there:
         return f"Both find the same {len(here)} entities." if len(here) != 1 else "Both find the same entity."
+    if not here:
+        return f"Landmarks find {counted(len(there), 'entity', 'entities')}, exact attention none."
     missed, new = len(here - there), len(there - here)
+    more = [f"miss {missed}"] if missed else []
+    more += [f"see {'one' if new == 1 else new} that it does not"] if new else []
     return (
-        f"Landmarks find {len(here & there)} of the {len(here)} entities that exact attention finds"
-        f"{f', miss {missed}' if missed else ''}{f' and see {new} others' if new else ''}."
+        f"Landmarks find {len(here & there)} of the {counted(len(here), 'entity', 'entities')} that exact attention "
+        f"finds{'' if not more else ', ' + ' and '.join(more)}."
     )
 
 
@@ -42,6 +52,11 @@ def column(result: Tagging, other: Tagging, text: str, kinds: list[str]) -> str:
         if any(entity.entity == kind for entity in result.entities)
     )
     return marked_text(text, stretches) + (f'<ul class="legend">{legend}</ul>' if legend else "")
+
+
+def nothing(exact: Tagging) -> str | None:
+    """Why there is no curve: what is not found exactly cannot be followed."""
+    return None if exact.entities else "Exact attention finds no entity here, so there is none to follow as m grows."
 
 
 def table(result: Tagging) -> pd.DataFrame:

@@ -4,7 +4,12 @@ import pandas as pd
 
 from nystrom_demo.figures.words import as_probability
 from nystrom_demo.tasks import Classification
-from nystrom_demo.ui.task_views.markup import bars
+from nystrom_demo.ui.task_views.markup import Comparison, bars
+
+
+def compare(exact: Classification, landmark: Classification) -> Comparison:
+    both = exact, landmark
+    return Comparison(verdict(*both), [*map(column, both)], [*map(table, both)])
 
 
 def verdict(exact: Classification, landmark: Classification) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
+import pandas as pd
+
 from nystrom_demo.figures.words import as_probability
 
 EXCERPT_CHARS = 1_400
@@ -19,6 +21,14 @@ class Stretch(NamedTuple):
     colour: str = ""
 
 
+class Comparison(NamedTuple):
+    """What both answers come to, each as a column's markup, and each as a table of the same rows."""
+
+    verdict: str
+    columns: list[str]
+    tables: list[pd.DataFrame]
+
+
 def bars(rows: Iterable[tuple[str, float]], *, first_is_answer: bool = True, marked: int | None = None) -> str:
     """A list of names with their probabilities as bars; the answer's row is strong."""
     chosen = 0 if first_is_answer and marked is None else marked
@@ -26,7 +36,7 @@ def bars(rows: Iterable[tuple[str, float]], *, first_is_answer: bool = True, mar
     for place, (name, probability) in enumerate(rows):
         strong = ' class="chosen"' if place == chosen else ""
         items.append(
-            f'<li{strong}><span class="name">{escape(name)}</span>'
+            f'<li{strong}><span class="name" dir="auto">{escape(name)}</span>'
             f'<span class="bar"><i style="width:{100 * probability:.2f}%"></i></span>'
             f'<span class="number">{escape(as_probability(probability))}</span></li>'
         )
@@ -44,7 +54,7 @@ def marked_text(text: str, stretches: Sequence[Stretch], *, around: int | None =
         pieces.append(_mark(text[stretch.start : stretch.end], stretch))
         at = stretch.end
     pieces += [escape(text[at:high]), " …" if high < len(text) else ""]
-    return f'<div class="reading">{"".join(pieces)}</div>'
+    return f'<div class="reading" dir="auto">{"".join(pieces)}</div>'
 
 
 def excerpt(text: str, around: int | None) -> tuple[int, int]:
@@ -74,7 +84,7 @@ def _mark(words: str, stretch: Stretch) -> str:
 def columns(verdict: str, exact: str, landmark: str, landmark_title: str, csv: str) -> str:
     """The verdict over the two answers side by side; all is escaped here but the columns, which are markup."""
     return (
-        f'<div class="answer" data-csv="{escape(csv)}"><p class="verdict">{escape(verdict)}</p><div class="pair">'
+        f'<div class="answer" data-csv="{escape(csv)}"><p class="verdict">{escape(verdict)}</p><div class="comparison">'
         f'<section class="exact"><h3>Exact attention</h3>{exact}</section>'
         f'<section class="landmark"><h3>{escape(landmark_title)}</h3>{landmark}</section></div></div>'
     )

@@ -1,5 +1,6 @@
 """Masked words: a board of tokens to click, and what each attention would put in the gaps."""
 
+from collections.abc import Sequence
 from html import escape
 
 import pandas as pd
@@ -7,7 +8,7 @@ import pandas as pd
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.tasks import MaskedWords
 from nystrom_demo.ui.examples import Example
-from nystrom_demo.ui.task_views.markup import bars
+from nystrom_demo.ui.task_views.markup import Comparison, bars
 
 Span = tuple[int, int]
 
@@ -16,7 +17,7 @@ BOARD_JS = """
 const tokens = () => [...element.querySelectorAll('button[data-token]')];
 const mask = (button) => {
   element.dataset.at = button.dataset.token;
-  trigger('mask', {index: Number(button.dataset.token)});
+  window.pageState.set({masks: window.pageState.hiddenWords(element, button.dataset.token)});
 };
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-token]');
@@ -60,20 +61,14 @@ def first_masks(example: Example | None, spans: list[Span], text: str) -> list[S
     return masks
 
 
-def toggle(masks: list[Span], spans: list[Span], index: int) -> list[Span]:
-    """The masks with the token clicked put in or taken out."""
-    span = spans[index]
-    return [mask for mask in masks if mask != span] if span in masks else sorted([*masks, span])
-
-
-def masked_text(text: str, masks: list[Span], mask_token: str) -> str:
+def masked_text(text: str, masks: Sequence[Span], mask_token: str) -> str:
     """The text with each masked stretch replaced by the mask token."""
     for start, end in sorted(masks, reverse=True):
         text = text[:start] + mask_token + text[end:]
     return text
 
 
-def board(text: str, spans: list[Span], masks: list[Span]) -> str:
+def board(text: str, spans: list[Span], masks: Sequence[Span]) -> str:
     """The text as running words, each token a button; masked ones are numbered gaps over their word."""
     order = {mask: place for place, mask in enumerate(sorted(masks), 1)}
     pieces, at = [], 0
@@ -84,14 +79,20 @@ def board(text: str, spans: list[Span], masks: list[Span]) -> str:
         begins_word = index == 0 or start > at  # pieces that touch stay on one line
         pieces.append(f"{'</span>' if index and begins_word else ''}{escape(text[at:start])}")
         pieces.append('<span class="word">' if begins_word else "")
-        pieces.append(f'<button type="button" data-token="{index}" tabindex="{stop}"{pressed}>')
+        span = f'data-token="{index}" data-span="{start}-{end}"'
+        pieces.append(f'<button type="button" {span} tabindex="{stop}"{pressed}>')
         pieces.append(f"{escape(text[start:end])}</button>")
         at = end
     pieces.append(f"{'</span>' if spans else ''}{escape(text[at:])}")
     return (
         '<p class="hint" id="mask-hint">Click a word to hide it from the model, again to show it.</p>'
-        f'<div class="board" role="group" aria-labelledby="mask-hint">{"".join(pieces)}</div>'
+        f'<div class="board" dir="auto" role="group" aria-labelledby="mask-hint">{"".join(pieces)}</div>'
     )
+
+
+def compare(exact: MaskedWords, landmark: MaskedWords, hidden: list[str]) -> Comparison:
+    both = exact, landmark
+    return Comparison(verdict(*both), [column(each, hidden) for each in both], [table(each, hidden) for each in both])
 
 
 def verdict(exact: MaskedWords, landmark: MaskedWords) -> str:
@@ -108,7 +109,7 @@ def column(result: MaskedWords, hidden: list[str]) -> str:
     for place, (mask, word) in enumerate(zip(result.masks, hidden, strict=True), 1):
         rows = [(candidate.token, candidate.score) for candidate in mask.candidates]
         match = next((row for row, (token, _) in enumerate(rows) if token == word.lower()), None)
-        title = f"Gap {place}" + (f": <em>{escape(word)}</em> was here" if word else "")
+        title = f"Gap {place}" + (f": <em dir='auto'>{escape(word)}</em> was here" if word else "")
         parts.append(f"<h4>{title}</h4>{bars(rows, first_is_answer=False, marked=match)}")
     return "".join(parts)
 

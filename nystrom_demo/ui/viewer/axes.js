@@ -56,6 +56,7 @@ function everyToken(n) {
 function poolingInWords(span, pixels) {
   if (span <= pixels) return '';
   const side = span / pixels;
+  if (side < 1.5) return 'Cells are a little smaller than the screen’s pixels. Zoom in for single cells.';
   const count = Number.isInteger(side) ? `${side} × ${side}` : `about ${side.toFixed(1)} × ${side.toFixed(1)}`;
   return `${pixels} × ${pixels} pixels stand for ${grouped(span)} × ${grouped(span)} cells: each is the mean of ${count}. Zoom in for single cells.`;
 }

@@ -78,9 +78,9 @@ def _component(name: str, scripts: tuple[str, ...], start: str, elem_id: str) ->
 
 
 def as_json(value: Any) -> str | None:
-    """A component's value as one JSON string.
+    """A component's value as one JSON string; one that is a string is left alone.
 
     The page keeps a value behind proxies and copies it at every event: thousands of small objects would cost it a
     second where a string costs nothing. Without "<", so that gradio takes no text of the visitor's for a script tag.
     """
-    return None if value is None else json.dumps(value).replace("<", "\\u003c")
+    return value if value is None or isinstance(value, str) else json.dumps(value).replace("<", "\\u003c")

@@ -5,9 +5,11 @@ function fillText(panel, head, heard) {
   const spans = head.tokens.map((token, t) => {
     const span = make('span', token.special ? 'token special' : 'token', token.text);
     span.dataset.token = t;
+    if (token.special) span.dir = 'ltr'; // it says nothing of the direction of the text
     return span;
   });
   panel.replaceChildren(...spans);
+  panel.dir = 'auto';
   panel.spans = spans;
   if (panel.wired) panel.heard = heard;
   else wireText(panel, heard);

@@ -28,7 +28,6 @@ function makeViewer(root, palette) {
   wireFactors(view);
   wireLens(view);
   wireTakeaway(view);
-  rememberLink(view);
   watchSurroundings(view);
   return { show: (payload) => showPayload(view, payload) };
 }
@@ -55,16 +54,9 @@ function showPayload(view, payload) {
   parts.viewer.dataset.shown = payload.key;
 }
 
-/** The page's address holds a cell of the view it restores, which counts until the visitor does something. */
-function rememberLink(view) {
-  view.link = new URLSearchParams(location.search).get('cell');
-  const forget = () => (view.link = null);
-  for (const event of ['pointerdown', 'keydown']) document.addEventListener(event, forget, { once: true, capture: true });
-}
-
-/** The linked cell {row, column}, if there is one and this text has it. */
-function linkedCell({ head, options, link }) {
-  const found = /^(\d+),(\d+)$/.exec(link ?? '');
+/** The cell {row, column} of the link that the page opened on, if there is one and this text has it. */
+function linkedCell({ head, options }) {
+  const found = /^(\d+),(\d+)$/.exec(window.pageState?.linkedCell() ?? '');
   if (!found) return null;
   const { of } = makeAxis(head, options);
   const [row, column] = found.slice(1).map((token) => of[Number(token)] ?? -1);

@@ -55,9 +55,17 @@ function signedPlace(value) {
 }
 
 /** Why a cell that is not pointed at is shown. */
-function heldInWords({ hover, pinnedByVisitor }) {
+function heldInWords({ hover, pinnedByVisitor, head }, difference) {
   if (hover) return '';
-  return pinnedByVisitor ? ' Held; Escape lets go.' : ' Here they differ most.';
+  if (pinnedByVisitor) return matchMedia('(hover: none)').matches ? ' Held; a tap on it lets go.' : ' Held; Escape lets go.';
+  if (head.exact) return ' Here the weight is largest.';
+  return difference === 0 ? ' Nowhere do they differ by more.' : ' Here they differ most.';
+}
+
+/** A token in a sentence, laid out as its own letters run. */
+function inOwnDirection(node) {
+  node.dir = 'auto';
+  return node;
 }
 
 /** One line on the cell under the cursor. The printed difference is that of the printed values. */
@@ -76,9 +84,9 @@ function writeReadout(view) {
     return node;
   };
   parts.readout.replaceChildren(
-    make('span', 'reader', `‹${reader.label}›`),
+    inOwnDirection(make('span', 'reader', `‹${reader.label}›`)),
     ` (${cursor.row + 1}) reads `,
-    make('span', 'read', `‹${read.label}›`),
+    inOwnDirection(make('span', 'read', `‹${read.label}›`)),
     ` (${cursor.column + 1}): exact `,
     number('exact', exact, printed(exact, decimals)),
     ', landmarks ',
@@ -86,6 +94,6 @@ function writeReadout(view) {
     ', difference ',
     number('difference', landmark - exact, printedSigned(landmark - exact, decimals)),
     `. Landmark row sum ${printed(rowSumOf(head, reader), 3)}.`,
-    heldInWords(view),
+    heldInWords(view, landmark - exact),
   );
 }

@@ -112,4 +112,4 @@ def test_decoders_are_refused(config):
 def test_masks_that_differ_from_query_to_query_are_refused():
     model = transformers.AutoModel.from_config(TEXT_CONFIGS["bert"], attn_implementation="nystrom")
     with pytest.raises(ValueError, match=r"padding mask \(batch, 1, 1, seq\) = \(2, 1, 1, 17\), got .*17, 17\)"):
-        model(text_inputs()["input_ids"], attention_mask=torch.ones(2, 1, 17, 17, dtype=torch.bool))
+        model(text_inputs()["input_ids"], attention_mask=torch.ones(2, 1, 17, 17, dtype=torch.bool).tril())

@@ -1,0 +1,93 @@
+"""`register_attention`: where "nystrom" enters transformers.
+
+Two of its registers take an attention function and a mask function. They are asked by name alone, without the model, so
+a model that never asks would keep its exact attention in silence: three methods of transformers are therefore wrapped,
+here and nowhere else, each to act on "nystrom" only. They can go when transformers lets an implementation see the model
+that chooses it.
+"""
+
+from collections.abc import Iterator
+from functools import wraps
+
+from transformers import AttentionInterface, PreTrainedConfig, PreTrainedModel
+from transformers.masking_utils import AttentionMaskInterface
+
+from nystrom_demo.config import NystromformerConfig
+from nystrom_demo.interop.attention import nystrom_attention_forward
+from nystrom_demo.interop.masks import nystrom_mask
+from nystrom_demo.interop.support import unreachable
+
+NAME = "nystrom"
+
+
+def register_attention() -> None:
+    """Make `attn_implementation="nystrom"` mean landmark attention in every transformers encoder that can have it.
+
+    It takes m from `config.num_landmarks` (64 where the config has none), and `config.pinv_iterations` and
+    `config.inv_coeff_init_option` likewise; `num_landmarks` may also be given to a call. A model some of whose attention
+    would stay as it is gets a ValueError that names it, at loading and by `set_attn_implementation`. Causal models,
+    masks that differ from query to query, cross-attention and score biases get one when they are called.
+    `supports_nystrom` tells beforehand. Layers with a sliding window keep their own attention. Attention dropout is not
+    applied: landmark attention has no single matrix of weights to drop from. Calling it again changes nothing.
+    """
+    AttentionInterface.register(NAME, nystrom_attention_forward)
+    AttentionMaskInterface.register(NAME, nystrom_mask)
+    if not hasattr(PreTrainedModel.post_init, "__wrapped__"):
+        PreTrainedModel.post_init = _refusing_post_init(PreTrainedModel.post_init)
+        PreTrainedModel.set_attn_implementation = _refusing_setter(PreTrainedModel.set_attn_implementation)
+        _let_maps_be_asked_for_at_loading()
+
+
+def _refusing_post_init(post_init):
+    @wraps(post_init)
+    def refusing(self):
+        post_init(self)
+        if self.config._attn_implementation == NAME:
+            _refuse_unreachable(self)
+
+    return refusing
+
+
+def _refusing_setter(set_attn_implementation):
+    @wraps(set_attn_implementation)
+    def refusing(self, attn_implementation, *args, **kwargs):
+        for model in _asked(self, attn_implementation):
+            _refuse_unreachable(model)
+        return set_attn_implementation(self, attn_implementation, *args, **kwargs)
+
+    return refusing
+
+
+def _asked(model: PreTrainedModel, implementation: str | dict | None) -> Iterator[PreTrainedModel]:
+    """The models that a choice of attention, one for all or one for each part's configuration, gives "nystrom"."""
+    if implementation == NAME:
+        yield model
+    elif isinstance(implementation, dict):
+        for key, choice in implementation.items():
+            config = getattr(model.config, key) if key else model.config
+            parts = (part for part in model.modules() if getattr(part, "config", None) is config)
+            yield from _asked(next((part for part in parts if isinstance(part, PreTrainedModel)), model), choice)
+
+
+def _refuse_unreachable(model: PreTrainedModel) -> None:
+    if not isinstance(model.config, NystromformerConfig) and (reason := unreachable(model)):
+        raise ValueError(f'attn_implementation="nystrom" cannot be used here: {reason}')
+
+
+def _let_maps_be_asked_for_at_loading() -> None:
+    """`output_attentions` in a configuration is for "eager" alone in transformers; here "nystrom" gives maps too."""
+    given, validate = PreTrainedConfig.output_attentions, PreTrainedConfig.validate_output_attentions
+
+    def set_output_attentions(self, value):
+        if self._attn_implementation == NAME:
+            self._output_attentions = value
+        else:
+            given.fset(self, value)
+
+    @wraps(validate)
+    def validate_output_attentions(self):
+        if self._attn_implementation != NAME:
+            validate(self)
+
+    PreTrainedConfig.output_attentions = property(given.fget, set_output_attentions, doc=given.__doc__)
+    PreTrainedConfig.validate_output_attentions = validate_output_attentions

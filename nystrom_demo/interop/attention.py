@@ -97,6 +97,8 @@ def _local_attention(
     """Exact attention by the layer's own mask, as transformers' sdpa computes it; with its map where asked for."""
     weights = None
     if output_attentions:
-        weights = (q @ k.mT * (q.shape[-1] ** -0.5 if scale is None else scale) + (0 if mask is None else mask)).softmax(-1)
+        weights = (
+            q @ k.mT * (q.shape[-1] ** -0.5 if scale is None else scale) + (0 if mask is None else mask)
+        ).softmax(-1)
     output = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=scale)
     return output.transpose(1, 2).contiguous(), weights

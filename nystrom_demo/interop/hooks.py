@@ -1,11 +1,12 @@
 """`register_attention`: where "nystrom" enters transformers.
 
 Two of its registers take an attention function and a mask function. They are asked by name alone, without the model, so
-a model that never asks would keep its exact attention in silence: three methods of transformers are therefore wrapped,
+a model that never asks would keep its exact attention in silence: five methods of transformers are therefore wrapped,
 here and nowhere else, each to act on "nystrom" only. They can go when transformers lets an implementation see the model
 that chooses it.
 """
 
+import sys
 from collections.abc import Iterator
 from functools import wraps
 
@@ -15,7 +16,7 @@ from transformers.masking_utils import AttentionMaskInterface
 from nystrom_demo.config import NystromformerConfig
 from nystrom_demo.interop.attention import nystrom_attention_forward
 from nystrom_demo.interop.masks import nystrom_mask
-from nystrom_demo.interop.support import unreachable
+from nystrom_demo.interop.support import table_of_classes, unreachable
 
 NAME = "nystrom"
 
@@ -24,28 +25,54 @@ def register_attention() -> None:
     """Make `attn_implementation="nystrom"` mean landmark attention in every transformers encoder that can have it.
 
     It takes m from `config.num_landmarks` (64 where the config has none), and `config.pinv_iterations` and
-    `config.inv_coeff_init_option` likewise; `num_landmarks` may also be given to a call. A model some of whose attention
-    would stay as it is gets a ValueError that names it, at loading and by `set_attn_implementation`. Causal models,
-    masks that differ from query to query, cross-attention and score biases get one when they are called.
-    `supports_nystrom` tells beforehand. Layers with a sliding window keep their own attention. Attention dropout is not
-    applied: landmark attention has no single matrix of weights to drop from. Calling it again changes nothing.
+    `config.inv_coeff_init_option` likewise; `num_landmarks` may also be given to a call. Layers with a sliding window
+    keep their own attention. A model of which some attention would stay as it is gets a ValueError that names the
+    layer, at loading and by `set_attn_implementation`; causal models, masks that differ from query to query,
+    cross-attention and biases to the scores get one when they are called. `supports_nystrom` tells beforehand.
+    Attention dropout is not applied: landmark attention has no single matrix of weights to drop from. Calling it again
+    changes nothing.
     """
     AttentionInterface.register(NAME, nystrom_attention_forward)
     AttentionMaskInterface.register(NAME, nystrom_mask)
     if not hasattr(PreTrainedModel.post_init, "__wrapped__"):
+        PreTrainedModel.get_correct_attn_implementation = _refusing_choice(
+            PreTrainedModel.get_correct_attn_implementation
+        )
         PreTrainedModel.post_init = _refusing_post_init(PreTrainedModel.post_init)
         PreTrainedModel.set_attn_implementation = _refusing_setter(PreTrainedModel.set_attn_implementation)
         _let_maps_be_asked_for_at_loading()
+
+
+def _refusing_choice(get_correct_attn_implementation):
+    @wraps(get_correct_attn_implementation)
+    def refusing(self, requested_attention, *args, **kwargs):
+        if requested_attention == NAME:
+            _refuse(table_of_classes(type(self)))
+        return get_correct_attn_implementation(self, requested_attention, *args, **kwargs)
+
+    return refusing
 
 
 def _refusing_post_init(post_init):
     @wraps(post_init)
     def refusing(self):
         post_init(self)
-        if self.config._attn_implementation == NAME:
+        if self.config._attn_implementation == NAME and not _is_being_built_in_another(self):
             _refuse_unreachable(self)
 
     return refusing
+
+
+def _is_being_built_in_another(model: PreTrainedModel) -> bool:
+    """Whether a model is part of one whose constructor still runs: the whole is judged then, in which a part may have
+    no attention of tokens at all."""
+    frame = sys._getframe()
+    while frame is not None:
+        builder = frame.f_locals.get("self") if frame.f_code.co_name == "__init__" else None
+        if isinstance(builder, PreTrainedModel) and builder is not model:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _refusing_setter(set_attn_implementation):
@@ -70,7 +97,12 @@ def _asked(model: PreTrainedModel, implementation: str | dict | None) -> Iterato
 
 
 def _refuse_unreachable(model: PreTrainedModel) -> None:
-    if not isinstance(model.config, NystromformerConfig) and (reason := unreachable(model)):
+    if not isinstance(model.config, NystromformerConfig):
+        _refuse(unreachable(model))
+
+
+def _refuse(reason: str) -> None:
+    if reason:
         raise ValueError(f'attn_implementation="nystrom" cannot be used here: {reason}')
 
 

@@ -1,6 +1,8 @@
 """Which of transformers' models can attend by landmarks, told from their layers' own code."""
 
+import copy
 import inspect
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +14,10 @@ from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 from nystrom_demo.config import NystromformerConfig
 from nystrom_demo.interop.attention import BIASES
 
+# What a layer passes to its attention function, or holds, that shows its scores or its keys to be of another kind.
+_TELLTALES = {bias: f"adds a {bias} to its scores" for bias in BIASES}
+_TELLTALES |= dict.fromkeys(("relative", "rel_pos"), "adds a bias by relative position to its scores")
+_TELLTALES["sequence_reduction"] = "attends to fewer keys than it has queries"
 _WEIGHING = {"softmax", "Softmax", "scaled_dot_product_attention", "multi_head_attention_forward"}
 
 
@@ -35,27 +41,43 @@ def supports_nystrom(model: PreTrainedModel | PreTrainedConfig) -> Support:
     """
     if isinstance(model, PreTrainedConfig):
         with torch.device("meta"):
-            model = AutoModel.from_config(model)
+            model = AutoModel.from_config(copy.deepcopy(model), attn_implementation="eager")
     if isinstance(model.config, NystromformerConfig):
         return Support(True)
-    reason = unreachable(model) or _causal(model) or _biased(model)
+    reason = table_of_classes(type(model)) or unreachable(model) or _causal(model) or _biased(model)
     return Support(not reason, reason)
 
 
 def unreachable(model: PreTrainedModel) -> str:
-    """Why "nystrom" would change nothing, or not everything, in a model: "" where all its attention can be replaced."""
+    """Why "nystrom" would change nothing, or not everything, in a model: "" where all its attention can be replaced.
+
+    Attention that pools the tokens into one vector is no self-attention and may stay as it is.
+    """
     name = type(model).__name__
-    reached, own = False, ""
-    for path, module in model.named_modules():
-        reached = reached or asks_for_attention(type(module))
-        if not own and _attends_by_itself(module) and "pool" not in path.lower():
-            own = type(module).__name__
-    if reached and not own:
+    layers = list(_outside_pooling(model))
+    own = [type(layer).__name__ for layer in layers if _attends_by_itself(layer)]
+    if not own and any(asks_for_attention(type(layer)) for layer in layers):
         return ""
-    own = own or next((type(module).__name__ for module in _attention_leaves(model)), "")
+    own = own or [type(layer).__name__ for layer in layers if _is_innermost_attention(layer)]
     if not own:
         return f"{name} has no attention that landmarks could take the place of."
-    return f"{own} in {name} computes its attention itself and does not ask transformers for an implementation."
+    return f"{own[0]} in {name} computes its attention itself and does not ask transformers for an implementation."
+
+
+def table_of_classes(model_class: type) -> str:
+    """Why a model's class could not even be built with "nystrom": it looks its layers up by the attention's name."""
+    tables = [name for name in vars(sys.modules[model_class.__module__]) if name.endswith("ATTENTION_CLASSES")]
+    return (
+        f"{model_class.__name__} takes its layers from {tables[0]}, by names that transformers knows." if tables else ""
+    )
+
+
+def _outside_pooling(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
+    """A module and those within it, but for what is called pooling."""
+    yield module
+    for name, child in module.named_children():
+        if "pool" not in f"{name} {type(child).__name__}".lower():
+            yield from _outside_pooling(child)
 
 
 @cache
@@ -77,31 +99,22 @@ def _weighs(module_class: type) -> bool:
     return found and not asks_for_attention(module_class)
 
 
-def _attention_leaves(model: PreTrainedModel) -> Iterator[torch.nn.Module]:
-    """The innermost modules that are called an attention."""
-    for module in model.modules():
-        inner = (type(child).__name__.lower() for child in module.children())
-        if "attention" in type(module).__name__.lower() and not any("attention" in name for name in inner):
-            yield module
+def _is_innermost_attention(module: torch.nn.Module) -> bool:
+    names = [type(each).__name__.lower() for each in (module, *module.children())]
+    return "attention" in names[0] and not any("attention" in name for name in names[1:])
 
 
 def _codes(module_class: type) -> Iterator[CodeType]:
-    """The compiled methods of a layer's class as an object of it sees them, without those that torch gives to all."""
+    """The compiled methods of a layer's class as its objects see them, without those that every model has."""
     for name in dir(module_class):
         method = inspect.getattr_static(module_class, name)
-        method = inspect.unwrap(getattr(method, "__func__", method)) if callable(method) else method
-        code = getattr(method, "__code__", None)
-        if code is None or getattr(method, "__module__", "").startswith("torch.") or _is_general(method):
+        if not inspect.isfunction(method) or method is inspect.getattr_static(PreTrainedModel, name, None):
             continue
-        waiting = [code]
+        waiting = [inspect.unwrap(method).__code__]
         while waiting:
             code = waiting.pop()
             yield code
             waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-
-
-def _is_general(method) -> bool:
-    return getattr(PreTrainedModel, method.__name__, None) is method
 
 
 def _causal(model: PreTrainedModel) -> str:
@@ -115,17 +128,21 @@ def _causal(model: PreTrainedModel) -> str:
 
 
 def _biased(model: PreTrainedModel) -> str:
-    """A bias to the scores, which landmark attention cannot apply: asked for by name, or held as a table."""
-    for module in _reached(model):
-        asked = {name for code in _codes(type(module)) for names in code.co_consts if isinstance(names, tuple) for name in names}
-        for bias in BIASES[:1]:
-            if bias in asked:
-                return f"{type(module).__name__} adds a {bias} to its scores, which landmarks cannot stand for."
-    for path, module in model.named_modules():
-        if "relativepositionbias" in type(module).__name__.lower():
-            return f"{type(module).__name__} adds a bias to the scores, which landmarks cannot stand for."
+    """What a layer does to its scores or keys that landmarks cannot stand for, by names of what it passes or holds."""
+    for layer in _reached(model):
+        passed = {
+            name
+            for code in _codes(type(layer))
+            for names in code.co_consts
+            if isinstance(names, tuple)
+            for name in names
+        }
+        held = " ".join(name for name, _ in (*layer.named_parameters(), *layer.named_modules()))
+        for telltale, what in _TELLTALES.items():
+            if telltale in passed or telltale in held:
+                return f"{type(layer).__name__} {what}, which landmarks cannot stand for."
     return ""
 
 
 def _reached(model: PreTrainedModel) -> Iterator[torch.nn.Module]:
-    return (module for module in model.modules() if asks_for_attention(type(module)))
+    return (layer for layer in _outside_pooling(model) if asks_for_attention(type(layer)))

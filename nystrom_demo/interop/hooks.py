@@ -13,10 +13,10 @@ from functools import wraps
 from transformers import AttentionInterface, PreTrainedConfig, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
 
-from nystrom_demo.config import NystromformerConfig
 from nystrom_demo.interop.attention import nystrom_attention_forward
 from nystrom_demo.interop.masks import nystrom_mask
 from nystrom_demo.interop.support import table_of_classes, unreachable
+from nystrom_demo.model import NystromformerPreTrainedModel
 
 NAME = "nystrom"
 
@@ -97,7 +97,7 @@ def _asked(model: PreTrainedModel, implementation: str | dict | None) -> Iterato
 
 
 def _refuse_unreachable(model: PreTrainedModel) -> None:
-    if not isinstance(model.config, NystromformerConfig):
+    if not isinstance(model, NystromformerPreTrainedModel):
         _refuse(unreachable(model))
 
 
@@ -123,3 +123,12 @@ def _let_maps_be_asked_for_at_loading() -> None:
 
     PreTrainedConfig.output_attentions = property(given.fget, set_output_attentions, doc=given.__doc__)
     PreTrainedConfig.validate_output_attentions = validate_output_attentions
+    for config_class in _with_subclasses(PreTrainedConfig):  # each keeps a list of its checks from when it was made
+        checks = vars(config_class).get("__class_validators__", [])
+        checks[:] = [validate_output_attentions if check is validate else check for check in checks]
+
+
+def _with_subclasses(of: type) -> Iterator[type]:
+    yield of
+    for subclass in of.__subclasses__():
+        yield from _with_subclasses(subclass)

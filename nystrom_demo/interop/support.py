@@ -11,8 +11,8 @@ from types import CodeType
 import torch
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
-from nystrom_demo.config import NystromformerConfig
 from nystrom_demo.interop.attention import BIASES
+from nystrom_demo.model import NystromformerPreTrainedModel
 
 # What a layer passes to its attention function, or holds, that shows its scores or its keys to be of another kind.
 _TELLTALES = {bias: f"adds a {bias} to its scores" for bias in BIASES}
@@ -42,7 +42,7 @@ def supports_nystrom(model: PreTrainedModel | PreTrainedConfig) -> Support:
     if isinstance(model, PreTrainedConfig):
         with torch.device("meta"):
             model = AutoModel.from_config(copy.deepcopy(model), attn_implementation="eager")
-    if isinstance(model.config, NystromformerConfig):
+    if isinstance(model, NystromformerPreTrainedModel):
         return Support(True)
     reason = table_of_classes(type(model)) or unreachable(model) or _causal(model) or _biased(model)
     return Support(not reason, reason)

@@ -9,11 +9,13 @@ from nystrom_demo.benchmark.commands import COMMANDS
 from nystrom_demo.benchmark.methods import METHODS
 from nystrom_demo.benchmark.report import machine
 from nystrom_demo.benchmark.table import table
+from nystrom_demo.console import print_in_any_locale
 
 ALL = COMMANDS | {"table": table}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    print_in_any_locale()
     options = build_parser().parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)

@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
+from nystrom_demo.console import print_in_any_locale
 from nystrom_demo.training.recipe import COMMON, find_recipe, read_recipe
 
 
 def main() -> None:
+    print_in_any_locale()
     top = parser()
     arguments = top.parse_args()
     try:

@@ -118,7 +118,7 @@ def masked_words(bench: Bench) -> Figures:
 
 def everyday_sentences(bench: Bench) -> Figures:
     """How many of the thirty everyday sentences have an accepted word among the five likeliest."""
-    rows = json.loads((EVERYDAY / "masked_words.json").read_text())
+    rows = json.loads((EVERYDAY / "masked_words.json").read_text(encoding="utf-8"))
     tokenizer, model = bench.tokenizers["masked-lm"], bench.models["masked-lm"]
     right = dict.fromkeys(map(label, bench.landmarks), 0)
     for row in rows:
@@ -134,7 +134,7 @@ def everyday_sentences(bench: Bench) -> Figures:
 
 def everyday_questions(bench: Bench) -> Figures:
     """How many of the thirty everyday questions get the right choice."""
-    rows = json.loads((EVERYDAY / "choices.json").read_text())
+    rows = json.loads((EVERYDAY / "choices.json").read_text(encoding="utf-8"))
     figures = _accuracy(bench, "multiple-choice", choice_examples(rows, bench.tokenizers["multiple-choice"], 512))[
         "accuracy"
     ]

@@ -157,7 +157,7 @@ def read_recipe(path: Path = COMMON) -> Recipe:
 
 
 def _read_table(path: Path) -> dict:
-    table = tomllib.loads(Path(path).read_text())
+    table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     name = table.pop("as_in", table.get("goes_on_from"))
     if name is None:
         return table

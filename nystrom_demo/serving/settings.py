@@ -35,6 +35,7 @@ class Settings:
     origins: further origins whose pages may call the server, comma-separated, as `https://example.org`.
     frame_ancestors: pages that may show the app in a frame; none by default, those of Spaces on a Space.
     hub: whether a visitor may name a checkpoint on the Hub; by default where this machine only is served.
+    pickles: whether such a checkpoint's weights are read where they are only there as pytorch_model.bin.
     checkpoint_root: the folder under which a visitor may name a checkpoint; empty for none.
     mcp: whether the named endpoints are also MCP tools (needs `gradio[mcp]`).
     space: whether this is a Space; read from SPACE_ID, which Spaces set.
@@ -59,6 +60,7 @@ class Settings:
     origins: tuple[str, ...] = ()
     frame_ancestors: tuple[str, ...] = ()
     hub: bool = True
+    pickles: bool = False
     checkpoint_root: str = ""
     mcp: bool = False
     space: bool = False
@@ -163,6 +165,7 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "origins": _names,
     "frame_ancestors": _names,
     "hub": _switch,
+    "pickles": _switch,
     "checkpoint_root": _folder,
     "mcp": _switch,
 }

@@ -18,6 +18,7 @@ def explain_lack(folder: Path) -> str:
     if not lacking:
         return ""
     return (
-        f"The folder {folder.name} was copied without the encoder that it shares with other checkpoints ({lacking[0]} "
-        "is not there); nystrom_demo.checkpoints.export_checkpoint(task, folder) writes one that holds all of its own."
+        f"A checkpoint's files lie in its own folder, but one is {lacking[0]}, which the bundled checkpoints share and "
+        f"which was not copied with {folder.name}; nystrom_demo.checkpoints.export_checkpoint(task, folder) writes a "
+        "folder that holds all of its own."
     )

@@ -62,7 +62,11 @@ class Checkpoint:
     def max_tokens(self) -> int:
         """The longest input the position table takes, special tokens included."""
         config = self.model.config
-        if config.model_type == "roberta":  # its positions are counted from behind the padding token's
+        if config.model_type in (
+            "roberta",
+            "xlm-roberta",
+            "camembert",
+        ):  # their positions are counted from behind the padding token's
             return config.max_position_embeddings - config.pad_token_id - 1
         return config.max_position_embeddings
 

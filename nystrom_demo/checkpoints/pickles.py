@@ -44,7 +44,8 @@ def as_safetensors(folder: Path, within: Path) -> Iterator[tuple[Path, Path]]:
 
 def read_pickle(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a file that `torch.save` wrote (torch 1.6 or later), by name. CheckpointError for any other."""
-    told = f"The checkpoint has no {WEIGHTS}, and its {path.name} is not a file of weights alone"
+    other = "weights in any other format are not read unless they are tensors alone"
+    told = f"The checkpoint has no {WEIGHTS}; {other}, which {path.name} is not"
     state = guarded(lambda: torch.load(path, map_location="cpu", weights_only=True, mmap=True), told)
     if not isinstance(state, dict) or not state or not all(isinstance(name, str) for name in state):
         raise CheckpointError(f"{told}.")

@@ -29,7 +29,7 @@ def nystrom_attention_forward(
     passed on or the configuration's, else None. `num_landmarks`, given to the model's forward, comes here among the
     keyword arguments and replaces the configuration's for that call alone; so does `attention_settings`, exact
     attention included. `keep_inputs`, given likewise, is called with query, key, value, the (batch, seq) padding mask
-    or None, and scaling. A layer with a sliding window attends by its own mask, exactly.
+    or None, and scaling. A layer with a sliding window attends by its own mask, exactly, and keeps None for its inputs.
     """
     check_call(module, query, key, value, kwargs)
     groups = query.shape[1] // key.shape[1]
@@ -38,11 +38,14 @@ def nystrom_attention_forward(
     output_attentions = kwargs.get("output_attentions")
     if output_attentions is None:
         output_attentions = getattr(module.config, "output_attentions", False)
+    keep = kwargs.get("keep_inputs")
     if kwargs.get("sliding_window") is not None:
+        if keep:
+            keep(None, None, None, None, scaling)
         return _local_attention(query, key, value, attention_mask, scaling, dropout, output_attentions)
     key_padding_mask = read_padding_mask(attention_mask, query.shape[0], query.shape[2])
     settings = call_settings(module.config, kwargs)
-    if keep := kwargs.get("keep_inputs"):
+    if keep:
         keep(query, key, value, key_padding_mask, scaling)
     if settings.implementation == "nystrom":
         output = nystrom_attention(

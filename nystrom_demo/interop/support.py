@@ -66,10 +66,9 @@ def unreachable(model: PreTrainedModel) -> str:
 
 def table_of_classes(model_class: type) -> str:
     """Why a model's class could not even be built with "nystrom": it looks its layers up by the attention's name."""
-    tables = [name for name in vars(sys.modules[model_class.__module__]) if name.endswith("ATTENTION_CLASSES")]
-    return (
-        f"{model_class.__name__} takes its layers from {tables[0]}, by names that transformers knows." if tables else ""
-    )
+    names = getattr(sys.modules.get(model_class.__module__), "__dict__", {})
+    table = next((name for name in names if name.endswith("ATTENTION_CLASSES")), "")
+    return f"{model_class.__name__} takes its layers from {table}, by names that transformers knows." if table else ""
 
 
 def _outside_pooling(module: torch.nn.Module) -> Iterator[torch.nn.Module]:

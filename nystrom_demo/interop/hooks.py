@@ -2,8 +2,8 @@
 
 Two of its registers take an attention function and a mask function. They are asked by name alone, without the model, so
 a model that never asks would keep its exact attention in silence: five methods of transformers are therefore wrapped,
-here and nowhere else, each to act on "nystrom" only. They can go when transformers lets an implementation see the model
-that chooses it.
+here and nowhere else, each to act on the names registered here only. They can go when transformers lets an
+implementation see the model that chooses it.
 """
 
 import sys
@@ -18,11 +18,11 @@ from nystrom_demo.interop.masks import nystrom_mask
 from nystrom_demo.interop.support import table_of_classes, unreachable
 from nystrom_demo.model import NystromformerPreTrainedModel
 
-NAME = "nystrom"
+_NAMES: set[str] = set()  # what is registered, so that nothing else is acted on
 
 
-def register_attention() -> None:
-    """Make `attn_implementation="nystrom"` mean landmark attention in every transformers encoder that can have it.
+def register_attention(name: str = "nystrom") -> None:
+    """Make `attn_implementation=name` mean landmark attention in every transformers encoder that can have it.
 
     It takes m from `config.num_landmarks` (64 where the config has none), and `config.pinv_iterations` and
     `config.inv_coeff_init_option` likewise; `num_landmarks` may also be given to a call. Layers with a sliding window
@@ -32,8 +32,9 @@ def register_attention() -> None:
     Attention dropout is not applied: landmark attention has no single matrix of weights to drop from. Calling it again
     changes nothing.
     """
-    AttentionInterface.register(NAME, nystrom_attention_forward)
-    AttentionMaskInterface.register(NAME, nystrom_mask)
+    AttentionInterface.register(name, nystrom_attention_forward)
+    AttentionMaskInterface.register(name, nystrom_mask)
+    _NAMES.add(name)
     if not hasattr(PreTrainedModel.post_init, "__wrapped__"):
         PreTrainedModel.get_correct_attn_implementation = _refusing_choice(
             PreTrainedModel.get_correct_attn_implementation
@@ -46,8 +47,8 @@ def register_attention() -> None:
 def _refusing_choice(get_correct_attn_implementation):
     @wraps(get_correct_attn_implementation)
     def refusing(self, requested_attention, *args, **kwargs):
-        if requested_attention == NAME:
-            _refuse(table_of_classes(type(self)))
+        if requested_attention in _NAMES:
+            _refuse(requested_attention, table_of_classes(type(self)))
         return get_correct_attn_implementation(self, requested_attention, *args, **kwargs)
 
     return refusing
@@ -57,8 +58,9 @@ def _refusing_post_init(post_init):
     @wraps(post_init)
     def refusing(self):
         post_init(self)
-        if self.config._attn_implementation == NAME and not _is_being_built_in_another(self):
-            _refuse_unreachable(self)
+        name = self.config._attn_implementation
+        if name in _NAMES and not _is_being_built_in_another(self):
+            _refuse_unreachable(self, name)
 
     return refusing
 
@@ -78,32 +80,32 @@ def _is_being_built_in_another(model: PreTrainedModel) -> bool:
 def _refusing_setter(set_attn_implementation):
     @wraps(set_attn_implementation)
     def refusing(self, attn_implementation, *args, **kwargs):
-        for model in _asked(self, attn_implementation):
-            _refuse_unreachable(model)
+        for model, name in _asked(self, attn_implementation):
+            _refuse_unreachable(model, name)
         return set_attn_implementation(self, attn_implementation, *args, **kwargs)
 
     return refusing
 
 
-def _asked(model: PreTrainedModel, implementation: str | dict | None) -> Iterator[PreTrainedModel]:
-    """The models that a choice of attention, one for all or one for each part's configuration, gives "nystrom"."""
-    if implementation == NAME:
-        yield model
-    elif isinstance(implementation, dict):
+def _asked(model: PreTrainedModel, implementation: str | dict | None) -> Iterator[tuple[PreTrainedModel, str]]:
+    """The models to which a choice, one for all or one for each part's configuration, gives a registered attention."""
+    if isinstance(implementation, dict):
         for key, choice in implementation.items():
             config = getattr(model.config, key) if key else model.config
             parts = (part for part in model.modules() if getattr(part, "config", None) is config)
             yield from _asked(next((part for part in parts if isinstance(part, PreTrainedModel)), model), choice)
+    elif implementation in _NAMES:
+        yield model, implementation
 
 
-def _refuse_unreachable(model: PreTrainedModel) -> None:
+def _refuse_unreachable(model: PreTrainedModel, name: str) -> None:
     if not isinstance(model, NystromformerPreTrainedModel):
-        _refuse(unreachable(model))
+        _refuse(name, unreachable(model))
 
 
-def _refuse(reason: str) -> None:
+def _refuse(name: str, reason: str) -> None:
     if reason:
-        raise ValueError(f'attn_implementation="nystrom" cannot be used here: {reason}')
+        raise ValueError(f'attn_implementation="{name}" cannot be used here: {reason}')
 
 
 def _let_maps_be_asked_for_at_loading() -> None:
@@ -111,14 +113,14 @@ def _let_maps_be_asked_for_at_loading() -> None:
     given, validate = PreTrainedConfig.output_attentions, PreTrainedConfig.validate_output_attentions
 
     def set_output_attentions(self, value):
-        if self._attn_implementation == NAME:
+        if self._attn_implementation in _NAMES:
             self._output_attentions = value
         else:
             given.fset(self, value)
 
     @wraps(validate)
     def validate_output_attentions(self):
-        if self._attn_implementation != NAME:
+        if self._attn_implementation not in _NAMES:
             validate(self)
 
     PreTrainedConfig.output_attentions = property(given.fget, set_output_attentions, doc=given.__doc__)

@@ -21,7 +21,9 @@ def load_library(settings: Settings, device: torch.device) -> Library:
     boxes = {each.type: load_bundled(each) for each in devices}
     # Checkpoints from elsewhere take no more than one request may.
     max_bytes = request_bytes(settings, device)
-    return Library(boxes, root=settings.checkpoint_root, hub=settings.hub, max_bytes=max_bytes)
+    return Library(
+        boxes, root=settings.checkpoint_root, hub=settings.hub, pickles=settings.pickles, max_bytes=max_bytes
+    )
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from nystrom_demo.heads import (
     NystromformerForSequenceClassification,
     NystromformerForTokenClassification,
 )
-from nystrom_demo.interop import register_attention, register_auto_classes
+from nystrom_demo.interop import Support, register_attention, register_auto_classes, supports_nystrom
 from nystrom_demo.model import NystromformerModel
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "NystromformerForSequenceClassification",
     "NystromformerForTokenClassification",
     "NystromformerModel",
+    "Support",
     "depthwise_convolution",
     "iterative_pinv",
     "nystrom_attention",
@@ -42,6 +43,7 @@ __all__ = [
     "register_attention",
     "segment_means",
     "softmax_attention",
+    "supports_nystrom",
 ]
 
 register_auto_classes()

@@ -4,6 +4,7 @@ Module and parameter names are transformers' own (`attention.self.query`, `Layer
 unchanged. Shapes: hidden_states is (batch, seq, hidden_size); key_padding_mask is (batch, seq), true at real tokens.
 """
 
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -25,6 +26,7 @@ from nystrom_demo.attention import (
 )
 from nystrom_demo.attention.checks import check_num_landmarks
 from nystrom_demo.config import IMPLEMENTATIONS, OTHERS, AttentionSettings, NystromformerConfig, check_settings
+from nystrom_demo.shared_weights import explain_lack
 
 GELUS = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}  # how torch approximates each
 POSITION_OFFSET = 2  # the checkpoints' position tables have two unused rows in front, RoBERTa's inheritance
@@ -273,6 +275,14 @@ class NystromformerPreTrainedModel(PreTrainedModel):
     accepts_loss_kwargs = False  # or Trainer would not divide a loss by its steps of gradient accumulation
     _supports_sdpa = False  # true would make sdpa transformers' default; it can be chosen all the same
     _no_split_modules: ClassVar = ["NystromformerEmbeddings", "NystromformerLayer"]
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path, *arguments, **options):
+        """transformers' own, but that a bundled checkpoint copied without its encoder is told to be one (OSError)."""
+        folder = Path(str(pretrained_model_name_or_path), options.get("subfolder") or "")
+        if folder.is_dir() and (lack := explain_lack(folder)):
+            raise OSError(lack)
+        return super().from_pretrained(pretrained_model_name_or_path, *arguments, **options)
 
     def set_num_landmarks(self, num_landmarks: int) -> None:
         """Use `num_landmarks` landmarks from the next call on. ValueError if it is not an integer of at least 1."""

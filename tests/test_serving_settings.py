@@ -39,7 +39,7 @@ def test_each_field_has_its_variable():
         "QUEUE_PER_CLIENT": "7", "QUEUE_PER_SESSION": "2", "MEMORY_GB": "1.5", "TEXT_CHARS": "130", "TEXT_TOKENS": "11",
         "BODY_KB": "13", "SESSIONS": "17", "STREAMS": "19", "STREAMS_PER_CLIENT": "9", "PROXY_HOPS": "2", "HUB": "off",
         "ORIGINS": "https://a.example, http://b.example:8080/", "FRAME_ANCESTORS": "https://c.example", "MCP": "yes",
-        "CHECKPOINT_ROOT": ".", "REQUEST_SECONDS": "7.5", "DEADLINE_SECONDS": "90", "METRICS": "on",
+        "CHECKPOINT_ROOT": ".", "REQUEST_SECONDS": "7.5", "DEADLINE_SECONDS": "90", "METRICS": "on", "PICKLES": "on",
         "ROOT_PATH": "/a", "UNREAD_MB": "3", "CONNECTIONS": "23", "CONNECTIONS_PER_CLIENT": "21",
     }  # fmt: skip
     assert set(environment) == {field.name.upper() for field in fields(Settings)} - {"SPACE"}

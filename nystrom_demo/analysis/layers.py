@@ -136,17 +136,24 @@ def _record(encoder, input_ids, attention_mask, token_type_ids, position_ids, la
     """The same for any encoder of transformers, on its exact pass."""
     given = {"attention_mask": attention_mask, "token_type_ids": token_type_ids, "position_ids": position_ids}
     given = {name: value for name, value in given.items() if value is not None}
-    found: list[LayerInputs] = []
+    found: list[LayerInputs | None] = []  # None of a layer that looks at a window alone
 
     def keep(query, key, value, key_padding_mask, scaling) -> None:
-        found.append(LayerInputs(query, key, value, key_padding_mask, len(found), scaling))
+        local = query is None
+        found.append(None if local else LayerInputs(query, key, value, key_padding_mask, len(found), scaling))
 
     with _under_nystrom(encoder):
         encoder(input_ids=input_ids, attention_settings=EXACT, keep_inputs=keep, **given)
     if not found:
         raise ValueError(f"{type(encoder).__name__} does not use transformers' attention interface.")
-    wanted = _check_layers(layers, len(found))
-    return [layer_inputs for layer_inputs in found if layer_inputs.layer in wanted]
+    whole = [layer for layer, layer_inputs in enumerate(found) if layer_inputs is not None]
+    wanted = _check_layers(whole if layers is None else layers, len(found))
+    if local := sorted(wanted.difference(whole)):
+        raise ValueError(
+            f"Layer {local[0]} looks at a window of the text alone and has no landmarks; those that look at all of it "
+            f"are {', '.join(map(str, whole))}."
+        )
+    return [found[layer] for layer in sorted(wanted)]
 
 
 @contextmanager

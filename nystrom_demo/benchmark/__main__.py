@@ -11,6 +11,7 @@ from nystrom_demo.benchmark.commands import Result
 from nystrom_demo.benchmark.methods import METHODS
 from nystrom_demo.benchmark.report import machine
 from nystrom_demo.checkpoints import TASKS
+from nystrom_demo.console import print_in_any_locale
 
 COMMANDS = MEASURED | {"approximations": near.approximations}
 Commands = Mapping[str, Callable[[argparse.Namespace], Result]]
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(parser: argparse.ArgumentParser, commands: Commands, arguments: Sequence[str] | None) -> None:
     """Measure what the arguments ask for, print it, and write its CSV where they name a file."""
+    print_in_any_locale()
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)

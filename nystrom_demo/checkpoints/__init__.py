@@ -4,6 +4,7 @@ from nystrom_demo.checkpoints.bundled import bundled_box
 from nystrom_demo.checkpoints.files import CheckpointError
 from nystrom_demo.checkpoints.library import BUNDLED, Library
 from nystrom_demo.checkpoints.loading import TASKS, Checkpoint, bundled_folder, load_bundled, load_checkpoint
+from nystrom_demo.checkpoints.standalone import export_checkpoint
 
 __all__ = [
     "BUNDLED",
@@ -13,6 +14,7 @@ __all__ = [
     "Library",
     "bundled_box",
     "bundled_folder",
+    "export_checkpoint",
     "load_bundled",
     "load_checkpoint",
 ]

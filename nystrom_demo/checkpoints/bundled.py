@@ -24,7 +24,7 @@ def weight_files(folder: Path) -> dict[str, Path]:
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         return {}
-    weight_map = json.loads(index.read_text())["weight_map"]
+    weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
     files = {name: (folder / name).resolve() for name in set(weight_map.values())}
     return {weight: files[name] for weight, name in weight_map.items()}
 
@@ -39,7 +39,7 @@ def check_sums(box: Path, tasks: Iterable[str]) -> dict[str, str]:
         raise CheckpointError(
             f"The bundled checkpoints have no {MANIFEST} in {box.name}; {BOX_VARIABLE} says which folder they are in."
         )
-    sums = json.loads((box / MANIFEST).read_text())
+    sums = json.loads((box / MANIFEST).read_text(encoding="utf-8"))
     done: set[Path] = set()
     for folder in (box / task for task in tasks):
         _check_files([path for name in _READ if (path := folder / name).is_file()], box, sums)

@@ -9,7 +9,9 @@ from transformers.activations import ACT2FN
 from nystrom_demo.checkpoints.files import CheckpointError, show
 from nystrom_demo.config import NystromformerConfig
 
-MODEL_TYPES = ("nystromformer", "bert", "roberta", "electra", "distilbert")
+MODEL_TYPES = (
+    *("nystromformer", "bert", "roberta", "electra", "distilbert", "xlm-roberta", "camembert", "albert", "modernbert"),
+)
 MAX_LABELS = 1000
 MAX_LABEL_LENGTH = 100
 
@@ -25,6 +27,10 @@ _INTEGERS = {
     "pinv_iterations": (1, 100),
     "conv_kernel_size": (1, 1025),
     "pad_token_id": (0, 1_000_000),
+    "local_attention": (2, 65_536),
+    "global_attn_every_n_layers": (1, 48),
+    "num_hidden_groups": (1, 48),
+    "inner_group_num": (1, 48),
 }
 _INTEGERS |= dict.fromkeys(("hidden_size", "dim", "embedding_size"), (1, 4096))
 _INTEGERS |= dict.fromkeys(("intermediate_size", "hidden_dim"), (1, 16_384))
@@ -93,7 +99,7 @@ def _check_number(table: dict[str, Any], key: str, bounds: tuple, kinds) -> None
 
 
 def _check_words(table: dict[str, Any]) -> None:
-    for key in ("hidden_act", "activation"):
+    for key in ("hidden_act", "activation", "hidden_activation", "classifier_activation"):
         if key in table and not (isinstance(table[key], str) and table[key] in ACT2FN):
             raise CheckpointError(f"{key} must be an activation that transformers has, got {show(table[key])}.")
     problem = table.get("problem_type")

@@ -3,12 +3,14 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
 from nystrom_demo.checkpoints.files import CheckpointError, show
 from nystrom_demo.checkpoints.hub import fetch, is_hub_id
 from nystrom_demo.checkpoints.loading import Checkpoint, check_task, find_folder, load_vetted
+from nystrom_demo.checkpoints.pickles import as_safetensors
 
 BUNDLED = "bundled"
 MB = 2**20
@@ -24,8 +26,9 @@ class Library(Mapping[str, Checkpoint]):
     """All visitors' checkpoints. As a mapping: the bundled ones by task, on the first device.
 
     boxes: the bundled checkpoints by task, for each device. root: a folder whose own folders may be asked for. hub:
-    whether Hub ids may. max_bytes: what all loaded checkpoints may take together beside the bundled ones; the one that
-    was asked for longest ago goes first. What a handler still works with stays until it is done.
+    whether Hub ids may. pickles: whether weights that are only there as pytorch_model.bin are read. max_bytes: what all
+    loaded checkpoints may take together beside the bundled ones; the one that was asked for longest ago goes first.
+    What a handler still works with stays until it is done.
     """
 
     def __init__(
@@ -34,11 +37,13 @@ class Library(Mapping[str, Checkpoint]):
         *,
         root: str | Path | None = None,
         hub: bool = False,
+        pickles: bool = False,
         max_bytes: int = 4 * 2**30,
     ):
         self.boxes = {device: dict(box) for device, box in boxes.items()}
         self.root = Path(root).resolve() if root else None
         self.hub = hub
+        self.pickles = pickles
         self.max_bytes = max_bytes
         self._kept: OrderedDict[Key, Checkpoint] = OrderedDict()  # the one asked for last at the end
         self._lock = threading.Lock()
@@ -107,13 +112,14 @@ class Library(Mapping[str, Checkpoint]):
             raise CheckpointError(f"{show(source)} is not among the checkpoints here.")
         if not is_hub_id(source):
             raise CheckpointError(f"A checkpoint on the Hub has an id such as owner/name, got {show(source)}.")
-        return fetch(source)
+        return fetch(source, pickles=True) if self.pickles else fetch(source)
 
     def _build(self, key: Key, folder: Path, within: Path) -> Checkpoint:
         device = next(iter(self.boxes[key.device].values())).device  # cuda:1 where the bundled ones are there
         # A folder is told as a path from the root, so that its name is taken for no Hub id and no bundled checkpoint.
         source = f"./{key.source}" if folder == within else key.source
-        checkpoint = load_vetted(folder, within, key.task, source, device=device, admit=self._make_room)
+        with as_safetensors(folder, within) if self.pickles else nullcontext((folder, within)) as vetted:
+            checkpoint = load_vetted(*vetted, key.task, source, device=device, admit=self._make_room)
         with self._lock:
             self._kept[key] = checkpoint
         return checkpoint

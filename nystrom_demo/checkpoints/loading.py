@@ -1,6 +1,7 @@
 """A checkpoint in memory: model, tokenizer, device and dtype."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,12 +22,14 @@ from nystrom_demo.checkpoints.bundled import bundled_box, check_sums, weight_fil
 from nystrom_demo.checkpoints.configs import make_config
 from nystrom_demo.checkpoints.files import CheckpointError, read_object, show
 from nystrom_demo.checkpoints.hub import fetch, is_hub_id
+from nystrom_demo.checkpoints.pickles import as_safetensors
 from nystrom_demo.checkpoints.tokenizer_files import SharedTokenizer, guarded, load_tokenizer
 from nystrom_demo.checkpoints.vetting import check_forward, check_numbers, vet_folder
 from nystrom_demo.checkpoints.worst_texts import check_worst_texts
 from nystrom_demo.config import NystromformerConfig
 from nystrom_demo.errors import UserError
 from nystrom_demo.interop import register_attention
+from nystrom_demo.shared_weights import explain_lack
 
 AUTO_CLASSES = {
     "masked-lm": AutoModelForMaskedLM,
@@ -61,7 +64,11 @@ class Checkpoint:
     def max_tokens(self) -> int:
         """The longest input the position table takes, special tokens included."""
         config = self.model.config
-        if config.model_type == "roberta":  # its positions are counted from behind the padding token's
+        if config.model_type in (
+            "roberta",
+            "xlm-roberta",
+            "camembert",
+        ):  # their positions are counted from behind the padding token's
             return config.max_position_embeddings - config.pad_token_id - 1
         return config.max_position_embeddings
 
@@ -103,11 +110,13 @@ def load_checkpoint(
     root: str | Path | None = None,
     hub: bool = True,
     revision: str | None = None,
+    pickles: bool = True,
 ) -> Checkpoint:
     """The checkpoint of `source` for `task`: a bundled name (one of TASKS) or its folder, another folder, or a Hub id.
 
-    root: folders are looked for in this folder and may not lie outside it. hub: whether Hub ids are allowed. All but
-    the bundled ones are vetted before anything is built; CheckpointError, a ValueError, says in one sentence why one is
+    root: folders are looked for in this folder and may not lie outside it. hub: whether Hub ids are allowed. pickles:
+    whether weights that are only there as pytorch_model.bin are read, by torch with `weights_only=True`. All but the
+    bundled ones are vetted before anything is built; CheckpointError, a ValueError, says in one sentence why one is
     refused. Encoders other than Nyströmformer get landmark attention by `register_attention`.
     """
     check_task(task)
@@ -117,13 +126,28 @@ def load_checkpoint(
         shared = _Shared(check_sums(bundled_box(), [boxed]), {}, {}, {})
         return _load_boxed(bundled_folder(boxed), task, device, dtype, shared)
     if folder is not None:
-        return load_vetted(folder, folder, task, str(source), device=device, dtype=dtype)
+        if lack := explain_lack(folder):
+            raise CheckpointError(lack)
+        return _load_from(folder, folder, task, str(source), device, dtype, pickles)
     if not isinstance(source, str) or not is_hub_id(source):
         raise CheckpointError(f"A checkpoint is a folder or a Hub id such as owner/name, got {show(str(source))}.")
     if not hub:
         raise CheckpointError(f"{show(source)} is no folder here, and checkpoints from the Hub are not allowed here.")
-    folder, within = fetch(source, revision)
-    return load_vetted(folder, within, task, source, device=device, dtype=dtype)
+    folder, within = fetch(source, revision, pickles=pickles)
+    return _load_from(folder, within, task, source, device, dtype, pickles)
+
+
+def _load_from(
+    folder: Path,
+    within: Path,
+    task: str,
+    source: str,
+    device: str | torch.device | None,
+    dtype: torch.dtype | None,
+    pickles: bool,
+) -> Checkpoint:
+    with as_safetensors(folder, within) if pickles else nullcontext((folder, within)) as (folder, within):
+        return load_vetted(folder, within, task, source, device=device, dtype=dtype)
 
 
 def find_folder(source: str | Path, root: str | Path | None) -> Path | None:

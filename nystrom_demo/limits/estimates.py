@@ -30,9 +30,10 @@ def encoder_bytes(config: Any, batch: int, n: int, settings: AttentionSettings, 
     hidden, heads = batch * n * config.hidden_size, config.num_attention_heads
     head_dim = config.hidden_size // heads
     states = ENCODER_STATES * hidden
-    wide = batch * n * config.intermediate_size
+    wide = batch * n * (config.hidden_dim if config.model_type == "distilbert" else config.intermediate_size)
+    in_place = config.model_type == "nystromformer" and config.hidden_act in GELUS
     # Beside its input: the activation's result, which may be written in place, or the way back with its residual.
-    feed_forward = hidden + wide + max(0 if config.hidden_act in GELUS else wide, 2 * hidden)
+    feed_forward = hidden + wide + max(0 if in_place else wide, 2 * hidden)
     projections = 3 * hidden
     attention = projections + attention_elements(settings, batch, heads, n, head_dim)
     ids = 6 * batch * n * 8  # int64 ids, types, positions and masks

@@ -146,6 +146,9 @@ class Settings:
         "whether visitors may name a checkpoint on the Hub",
         "on where this machine only is served, else off",
     )
+    pickles: bool = _setting(
+        False, _switch, "whether weights that are only there as `pytorch_model.bin` are read", "off"
+    )
     checkpoint_root: str = _setting("", _folder, "folder whose own folders visitors may choose as checkpoints", "none")
     mcp: bool = _setting(False, _switch, "whether the named endpoints are MCP tools too (needs `gradio[mcp]`)", "off")
     metrics: bool = _setting(

@@ -3,12 +3,14 @@
 import argparse
 from pathlib import Path
 
+from nystrom_demo.console import print_in_any_locale
 from nystrom_demo.training.recipe import COMMON, find_recipe, read_recipe
 
 STEPS = 100_000  # of a run, where neither the command nor the recipe says
 
 
 def main() -> None:
+    print_in_any_locale()
     top = parser()
     arguments = top.parse_args()
     try:

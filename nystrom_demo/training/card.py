@@ -11,7 +11,7 @@ from nystrom_demo.training.export import write_manifest
 from nystrom_demo.training.multitask import HEADS
 from nystrom_demo.training.recipe import TASKS, Recipe, Source, find_recipe, read_recipe
 
-DATA_SETS = tomllib.loads(Path(__file__).with_name("data_sets.toml").read_text())
+DATA_SETS = tomllib.loads(Path(__file__).with_name("data_sets.toml").read_text(encoding="utf-8"))
 
 TITLES = {
     "masked-lm": ("masked words", "fill-mask", "a text with [MASK] in it gives words for that place"),
@@ -142,7 +142,7 @@ def write_cards(box: Path, rows: Sequence[Row], recipes: Sequence[str]) -> None:
     for task in HEADS:
         *_, last = (run for run in runs.values() if task in run.recipe.tasks)
         own = [row for row in rows if row.task == task]
-        (box / task / "README.md").write_text(card(task, own, line_of(last, runs)))
+        (box / task / "README.md").write_text(card(task, own, line_of(last, runs)), encoding="utf-8")
     write_manifest(box)
 
 

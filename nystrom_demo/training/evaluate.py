@@ -125,11 +125,11 @@ def _head_of(name: str) -> str:
 
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:
-    path.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    path.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
 
 
 def read_rows(path: Path) -> list[Row]:
-    return [Row(**row) for row in json.loads(path.read_text())]
+    return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def header(landmarks: Sequence[int]) -> str:

@@ -83,14 +83,14 @@ def save_head(model: PreTrainedModel, encoder: Weights, files: Mapping[str, str]
         "metadata": {"total_size": sum(weight.nbytes for weight in (own | encoder).values())},
         "weight_map": dict(sorted((dict.fromkeys(own, HEAD) | files).items())),
     }
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
 def write_manifest(box: Path) -> None:
     """SHA256SUMS.json: the SHA-256 of every other file in the box, by its path there."""
     files = sorted(path for path in box.rglob("*") if path.is_file() and path.name != MANIFEST)
     sums = {path.relative_to(box).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    (box / MANIFEST).write_text(json.dumps(sums, indent=2) + "\n")
+    (box / MANIFEST).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
 
 
 def _encoder(model: PreTrainedModel) -> Weights:

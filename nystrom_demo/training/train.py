@@ -151,7 +151,7 @@ def last_checkpoint(folder: Path) -> Path:
 
 def steps_of(checkpoint: Path) -> int:
     """How many steps a checkpoint has behind it."""
-    return json.loads((checkpoint / "trainer_state.json").read_text())["global_step"]
+    return json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]
 
 
 def training_arguments(recipe: Recipe, run: Run) -> TrainingArguments:

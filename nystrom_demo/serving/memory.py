@@ -68,9 +68,9 @@ def _cgroup_room(root: Path = CGROUP) -> int | None:
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
     ):
         if (root / limit_file).is_file():
-            limit = (root / limit_file).read_text().strip()
+            limit = (root / limit_file).read_text("utf-8").strip()
             # Version 1 writes "no limit" as a number near 2⁶³.
             if limit == "max" or int(limit) > 2**60:
                 return None
-            return max(int(limit) - int((root / used_file).read_text()), 0)
+            return max(int(limit) - int((root / used_file).read_text("utf-8")), 0)
     return None

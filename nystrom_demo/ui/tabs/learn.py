@@ -141,7 +141,7 @@ def make_case(checkpoints: Library, state: PageState) -> Case:
 
 
 def admit_step(lesson: Lesson, case: Case) -> None:
-    """UserError where this server's memory does not hold the step's picture: its text's layer, the maps of all heads."""
+    """UserError where the step's picture, its text's layer and the maps of all heads, is beyond a request's memory."""
     config = case.checkpoint.model.config
     longest = 2 * case.n if lesson.name == "padding" else case.n  # the text, padded to twice its length
     needed = layers_bytes(config, longest) + config.num_attention_heads * maps_bytes(longest, case.m)

@@ -26,7 +26,9 @@ from nystrom_demo.serving.log import log, start_logging
 from nystrom_demo.serving.memory import request_bytes
 from nystrom_demo.serving.page_states import use_pages
 from nystrom_demo.serving.settings import Settings
+from nystrom_demo.serving.web_modules import WebModules
 from nystrom_demo.serving.worker_pool import Gate
+from nystrom_demo.ui.web import modules
 
 SPACE_THREADS = 2
 GRACE_SECONDS = 8.0
@@ -62,10 +64,11 @@ def launch_arguments(demo: gr.Blocks, settings: Settings, readiness: Readiness |
     demo._queue.pending_messages_per_session.max_size = sys.maxsize  # `forget_unread` bounds it
     packed = Middleware(PackedPage, quality=5)
     guard = Middleware(Guard, demo=demo, settings=settings, readiness=readiness)
+    files = Middleware(WebModules, modules=modules())
     return {
         "server_name": settings.host,
         "server_port": settings.port,
-        "app_kwargs": {"middleware": [packed, guard], "openapi_url": None, "docs_url": None, "redoc_url": None},
+        "app_kwargs": {"middleware": [packed, guard, files], "openapi_url": None, "docs_url": None, "redoc_url": None},
         "max_threads": max(settings.queue, 40),
         "max_file_size": settings.body_kb * 1024,
         "state_session_capacity": settings.sessions,

@@ -12,6 +12,7 @@ ROUTES = tuple(
         ("GET HEAD", r"/", "page"),
         ("GET HEAD", r"/(static|assets|svelte)/[\w./@+-]{1,255}", "page"),
         ("GET HEAD", r"(/gradio_api)?/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/config/?", "page"),
+        ("GET HEAD", r"/web/[\w./-]{1,255}", "page"),
         ("GET HEAD", API + r"/(info/?|app_id|startup-events)", "page"),
         ("GET HEAD", API + r"/file=.{1,1000}", "page"),
         ("GET", API + r"/heartbeat/[\w-]{1,64}", "stream"),

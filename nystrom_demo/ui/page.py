@@ -1,13 +1,13 @@
 """The page: header, bench and tabs, and the rule that a change of the bench refreshes the open tab only."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
 
 from nystrom_demo.checkpoints import Library
 from nystrom_demo.figures.roles import css_variables
+from nystrom_demo.ui import web
 from nystrom_demo.ui.api import Endpoints
 from nystrom_demo.ui.events import EACH
 from nystrom_demo.ui.examples import load_examples
@@ -35,7 +35,6 @@ TABS = (
     Tab("time", "Time", time_tab.build),
 )
 OPENING_TAB = "learn"
-STYLE_SHEETS = Path(__file__).parent / "css"
 HEADER = """<h1>Nyström attention</h1>
 <p>Softmax attention compares every token with every other. Landmark attention compares them through <i>m</i> averages.
 See what that changes, on your own text.</p>"""
@@ -56,7 +55,7 @@ STYLES = ("page", "controls", "bench", "answers", "figures")
 LOOK = {
     "theme": gr.themes.Base(primary_hue="blue", secondary_hue="blue", neutral_hue="zinc", **FONTS),
     "css": css_variables(),
-    "css_paths": [STYLE_SHEETS / f"{part}.css" for part in STYLES],
+    "css_paths": [web.FOLDER / "css" / f"{part}.css" for part in STYLES],
 }
 
 

@@ -12,7 +12,7 @@ from nystrom_demo import snippets
 from nystrom_demo.checkpoints import Library
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.figures import csv_of, summary_of
-from nystrom_demo.figures.words import percent
+from nystrom_demo.formatting import percent
 from nystrom_demo.lessons import PICTURES, Case, Controls, load_lessons
 from nystrom_demo.tasks import answer, choose, classify, fill_mask, tag
 from nystrom_demo.ui.readout import TASK_LABELS

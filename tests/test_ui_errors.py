@@ -17,7 +17,7 @@ from nystrom_demo.analysis import (
     singular_values,
 )
 from nystrom_demo.config import AttentionSettings
-from nystrom_demo.figures.words import percent
+from nystrom_demo.formatting import percent
 from nystrom_demo.limits.cache import ANSWERS
 from nystrom_demo.ui.sidebar import BenchValues
 from nystrom_demo.ui.tabs import error as error_tab

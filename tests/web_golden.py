@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from nystrom_demo import formatting
 from nystrom_demo.analysis import LayerInputs, attention_maps, cell_recipe, head_factors
 from nystrom_demo.attention import iterative_pinv, nystrom_attention, segment_means, softmax_attention
 from nystrom_demo.attention import softmax_attention_map as exact_map
@@ -134,7 +135,65 @@ def refused() -> list[dict[str, Any]]:
     return found
 
 
-GOLDEN = {"engine": engine_golden}
+SIZES = (
+    0,
+    1e-12,
+    2.88e-6,
+    1e-5,
+    9.996e-5,
+    0.00012,
+    0.0004,
+    0.0009996,
+    0.00125,
+    0.0096,
+    0.00996,
+    0.0123,
+    0.0495,
+    0.0994,
+)
+SIZES += (
+    0.0996,
+    0.125,
+    0.483,
+    0.5,
+    0.578,
+    0.931,
+    0.9949,
+    0.9996,
+    0.99996,
+    1,
+    1.5,
+    2.5,
+    3,
+    9.995,
+    59.96,
+    90,
+    999.4,
+    999.6,
+)
+SIZES += (1023.9, 2048, 4850.4, 7200, 12345, 33333, 99950, 172800, 999499, 999500, 3 * 2**20, 2**31, 1.0995e12, 6.02e23)
+
+
+def format_golden() -> dict[str, Any]:
+    """What every function of `formatting` says."""
+    signs = [-x for x in SIZES]
+    shares = [x for x in SIZES if x <= 1]
+    calls = [("number", x) for x in (*SIZES, *signs)] + [("percent", x) for x in (*shares, *(-x for x in shares))]
+    calls += [(name, x) for name in ("duration", "memory", "factor", "distance") for x in SIZES]
+    calls += [("as_probability", x) for x in shares] + [("weight", x) for x in (*SIZES[:36], *signs[:36])]
+    calls += [("count", x) for x in (0, 0.5, 1.5, 999, 33000, -1234, 2**31)]
+    said = [{"call": name, "args": [x], "text": getattr(formatting, name)(x)} for name, x in calls]
+    for args in ((1, "token", "tokens"), (0, "token", "tokens"), (33000, "token", "tokens")):
+        said.append({"call": "counted", "args": list(args), "text": formatting.counted(*args)})
+    for x in (0.00004, -0.00004, 0.123456, -1234.5):
+        said.append({"call": "decimal", "args": [x, 4], "text": formatting.decimal(x, 4)})
+        said.append({"call": "decimal", "args": [x, 4, {"sign": True}], "text": formatting.decimal(x, 4, sign=True)})
+        said.append({"call": "weight", "args": [x, {"sign": True}], "text": formatting.weight(x, sign=True)})
+        said.append({"call": "number", "args": [x, {"sign": True}], "text": formatting.number(x, sign=True)})
+    return {"said": said}
+
+
+GOLDEN = {"engine": engine_golden, "format": format_golden}
 
 
 def main() -> None:

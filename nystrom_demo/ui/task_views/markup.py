@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-from nystrom_demo.figures.words import as_probability
+from nystrom_demo.formatting import as_probability
 
 EXCERPT_CHARS = 1_400
 

@@ -14,6 +14,7 @@ import torch
 
 from nystrom_demo.analysis import LayerInputs, attention_maps, head_factors
 from nystrom_demo.config import AttentionSettings
+from nystrom_demo.formatting import percent
 from nystrom_demo.ui.viewer.tokens import ShownToken
 from nystrom_demo.ui.viewer.words import head_words, strongest_cell
 
@@ -94,7 +95,7 @@ def _mosaic_lead(errors: pd.DataFrame, n: int, m: int) -> str:
 
 
 def _head_in_words(line: pd.Series) -> str:
-    return f"{line['frobenius']:.1%} in layer {line['layer'] + 1:.0f}, head {line['head'] + 1:.0f}"
+    return f"{percent(line['frobenius'])} in layer {line['layer'] + 1:.0f}, head {line['head'] + 1:.0f}"
 
 
 def _base64(x: torch.Tensor) -> str:

@@ -1,7 +1,7 @@
 // Matrices as pictures: values to colours on a canvas, the canvas as an image inside the SVG.
 
 import { paint, roleColour, roleInk } from '../lib/colour.js';
-import { short } from '../lib/format.js';
+import { number } from '../lib/format.js';
 import { draw } from '../lib/svg.js';
 import { hideTip, showTip } from './tip.js';
 
@@ -62,7 +62,7 @@ function placeName(scene, axis, index, pooled, start) {
 
 /** @param {import('./picture.js').Stage} stage */
 export function drawMatrix(stage, block, { x, y, width, height, slot, thin }) {
-  const end = `${block.clipped ? '≥ ' : ''}${short(block.limit)}`;
+  const end = `${block.clipped ? '≥ ' : ''}${number(block.limit)}`;
   const range = block.scale === 'signed' ? `± ${end}` : `0 to ${end}`;
   const label = `${block.name}, ${block.shape[0]} by ${block.shape[1]}, colours from ${range}`;
   const group = draw('g', {
@@ -95,7 +95,7 @@ export function drawMatrix(stage, block, { x, y, width, height, slot, thin }) {
     const mean = block.pooled[0] * block.pooled[1] > 1 ? 'mean ' : '';
     const from = placeName(stage.scene, block.axes[0], row, block.pooled[0], block.first[0]);
     const to = placeName(stage.scene, block.axes[1], column, block.pooled[1], block.first[1]);
-    showTip(stage.element, event, [`${block.name}: ${mean}${short(value)}`, `row: ${from}`, `column: ${to}`]);
+    showTip(stage.element, event, [`${block.name}: ${mean}${number(value)}`, `row: ${from}`, `column: ${to}`]);
   });
   image.addEventListener('pointerleave', () => hideTip(stage.element));
   return group;

@@ -1,7 +1,7 @@
 // Charts: curves over a common x, and bars.
 
 import { roleColour } from '../lib/colour.js';
-import { short } from '../lib/format.js';
+import { number, tick } from '../lib/format.js';
 import { draw } from '../lib/svg.js';
 import { hideTip, showTip } from './tip.js';
 
@@ -21,9 +21,9 @@ function axisOf(values, log, from, to) {
 
 function ticksOf({ low, high, log }, most) {
   if (log) return logTicks(low, high, most);
-  const rough = (high - low) / most;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
+  const least = (high - low) / most;
+  const power = 10 ** Math.floor(Math.log10(least));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= least);
   const first = Math.ceil(low / step - 1e-9);
   return Array.from({ length: Math.floor(high / step - first + 1e-9) + 1 }, (_, i) => (first + i) * step);
 }
@@ -45,29 +45,23 @@ function logTicks(low, high, most) {
   return ticks.filter((_, index) => index % every === 0);
 }
 
-function tickText(value) {
-  const size = Math.abs(value);
-  if (size >= 1e5 || (size > 0 && size < 1e-3)) return value.toExponential(0).replace('e+', 'e');
-  return String(Number.isInteger(value) ? value : Number(value.toPrecision(3)));
-}
-
 function crowded(ticks, across) {
   return ticks.some((tick, index) => index && Math.abs(across.place(tick) - across.place(ticks[index - 1])) < 30);
 }
 
 function drawAxes(frame, across, up, xLabel, own) {
   const parts = [];
-  for (const tick of ticksOf(up, 4)) {
-    const y = up.place(tick);
+  for (const mark of ticksOf(up, 4)) {
+    const y = up.place(mark);
     parts.push(
       draw('line', { x1: frame.left, x2: frame.right, y1: y, y2: y, class: 'grid' }),
-      draw('text', { x: frame.left - 6, y: y + 4, class: 'tick end' }, tickText(tick)),
+      draw('text', { x: frame.left - 6, y: y + 4, class: 'tick end' }, tick(mark)),
     );
   }
   const room = Math.max(2, Math.floor((frame.right - frame.left) / 52));
   const ticks = own.length <= room && across.log && !crowded(own, across) ? own : ticksOf(across, room);
-  for (const tick of ticks.filter(Number.isInteger)) {
-    parts.push(draw('text', { x: across.place(tick), y: frame.bottom + 15, class: 'tick middle' }, tickText(tick)));
+  for (const mark of ticks.filter(Number.isInteger)) {
+    parts.push(draw('text', { x: across.place(mark), y: frame.bottom + 15, class: 'tick middle' }, tick(mark)));
   }
   const middle = (frame.left + frame.right) / 2;
   parts.push(
@@ -164,7 +158,7 @@ function drawCurve(block, curve, across, up) {
       'data-key': curve.key || null,
       tabindex: curve.key ? 0 : null,
       role: 'img',
-      'aria-label': `${curve.name}: ${curve.y.map((value, i) => `${short(value)} at ${block.x[i]}`).join(', ')}`,
+      'aria-label': `${curve.name}: ${curve.y.map((value, i) => `${number(value)} at ${block.x[i]}`).join(', ')}`,
       style: `--tint: ${roleColour(curve.role)}`,
     },
     draw('path', { d: line, class: `curve${curve.dashed ? ' dashed' : ''}` }),
@@ -185,7 +179,7 @@ function chartTip(stage, block, frame, across) {
     const at = frame.left + ((event.clientX - box.left) / box.width) * (frame.right - frame.left);
     const distance = (x) => Math.abs(across.place(x) - at);
     const index = block.x.reduce((best, x, i) => (distance(x) < distance(block.x[best]) ? i : best), 0);
-    const lines = block.curves.map((curve) => `${curve.name}: ${short(curve.y[index])}`);
+    const lines = block.curves.map((curve) => `${curve.name}: ${number(curve.y[index])}`);
     showTip(stage.element, event, [`${block.x_label} = ${block.x[index]}`, ...lines]);
   });
   area.addEventListener('pointerleave', () => hideTip(stage.element));
@@ -207,7 +201,7 @@ export function drawBars(stage, block, { x, y, width }) {
       'data-key': block.key || null,
       tabindex: block.key ? 0 : null,
       role: 'img',
-      'aria-label': `${block.name}: ${block.values.map((value, i) => `${short(value)} at ${block.x[i]}`).join(', ')}`,
+      'aria-label': `${block.name}: ${block.values.map((value, i) => `${number(value)} at ${block.x[i]}`).join(', ')}`,
       style: `--tint: ${roleColour(block.role)}`,
     },
     chartName(block.name, x, y, width),
@@ -222,7 +216,7 @@ export function drawBars(stage, block, { x, y, width }) {
         class: 'bar',
       });
       bar.addEventListener('pointermove', (event) =>
-        showTip(stage.element, event, [`${block.x_label} ${block.x[index]}: ${short(value)}`]),
+        showTip(stage.element, event, [`${block.x_label} ${block.x[index]}: ${number(value)}`]),
       );
       bar.addEventListener('pointerleave', () => hideTip(stage.element));
       return bar;

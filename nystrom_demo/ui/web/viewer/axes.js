@@ -3,7 +3,7 @@
 // A word reads with the mean of its tokens' rows, and is read with the sum of its tokens' columns, so that rows keep
 // their sums. A pixel of a pooled picture is the mean of its cells.
 
-import { grouped } from '../lib/format.js';
+import { count } from '../lib/format.js';
 
 export const MOST_PIXELS = 512;
 
@@ -58,6 +58,6 @@ export function everyToken(n) {
 export function poolingInWords(span, pixels) {
   if (span <= pixels) return '';
   const side = span / pixels;
-  const count = Number.isInteger(side) ? `${side} × ${side}` : `about ${side.toFixed(1)} × ${side.toFixed(1)}`;
-  return `${pixels} × ${pixels} pixels stand for ${grouped(span)} × ${grouped(span)} cells: each is the mean of ${count}. Zoom in for single cells.`;
+  const cells = Number.isInteger(side) ? `${side} × ${side}` : `about ${side.toFixed(1)} × ${side.toFixed(1)}`;
+  return `${pixels} × ${pixels} pixels stand for ${count(span)} × ${count(span)} cells: each is the mean of ${cells}. Zoom in for single cells.`;
 }

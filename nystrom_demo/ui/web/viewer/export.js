@@ -3,7 +3,7 @@
 import { isDark } from '../lib/colour.js';
 import { drawnAgain } from '../lib/drawing.js';
 import { csvField, wireSaving } from '../lib/export.js';
-import { grouped } from '../lib/format.js';
+import { count } from '../lib/format.js';
 import { draw, serialised, sheet } from '../lib/svg.js';
 import { lensOf } from './lens.js';
 import { LABEL_STEP, MAPS } from './maps.js';
@@ -29,7 +29,7 @@ function mapsSvg(view) {
   const [width, height] = [MAPS.length * step, top + labels + side + gap];
   const svg = sheet(width, height, { 'font-family': 'sans-serif' });
   svg.append(draw('rect', { width, height, fill: isDark() ? view.palette.ground.dark : view.palette.ground.light }));
-  const words = `${view.head.words.title}: ${grouped(view.head.m)} landmarks for ${grouped(view.head.n)} tokens`;
+  const words = `${view.head.words.title}: ${count(view.head.m)} landmarks for ${count(view.head.n)} tokens`;
   svg.append(draw('text', { x: labels, y: 28, 'font-size': 20, fill: view.colours.ink }, words));
   MAPS.forEach((name, index) => {
     const [x, y] = [index * step + labels, top + labels];

@@ -1,7 +1,7 @@
 // The text itself, coloured: by segment, by what a landmark gathers and who reads it, by what a token reads.
 
 import { make } from '../lib/dom.js';
-import { grouped, printed } from '../lib/format.js';
+import { count, decimal } from '../lib/format.js';
 import { everyToken } from './axes.js';
 import { exactGrid, pooledKernel1, product, readersOf } from './head.js';
 import { cellDecimals, landmarkName } from './recipe.js';
@@ -53,7 +53,7 @@ export function colourValues(panel, values, colour, negative) {
       .toString(16)
       .padStart(2, '0');
     span.style.backgroundColor = `${values[t] < 0 ? negative : colour}${alpha}`;
-    span.title = printed(values[t], cellDecimals(values.length));
+    span.title = decimal(values[t], cellDecimals(values.length));
   });
 }
 
@@ -92,7 +92,7 @@ export function largestInWords(values, head, count = 3) {
   const order = Array.from(values.keys()).sort((a, b) => values[b] - values[a]);
   return order
     .slice(0, count)
-    .map((t) => `‹${head.tokens[t].label}› ${printed(values[t], 3)}`)
+    .map((t) => `‹${head.tokens[t].label}› ${decimal(values[t], 3)}`)
     .join(', ');
 }
 
@@ -128,9 +128,9 @@ export function drawLens(view) {
   parts.chooser.value = view[mode];
   parts.chooserName.textContent = mode === 'token' ? 'Token' : 'Landmark';
   const name = mode === 'token' ? `${place + 1} · ${head.tokens[place].label}` : landmarkName(view, place);
-  parts.chooserValue.textContent = `${name} (of ${grouped(mode === 'token' ? head.n : head.m)})`;
+  parts.chooserValue.textContent = `${name} (of ${count(mode === 'token' ? head.n : head.m)})`;
   parts.chooser.setAttribute('aria-valuetext', name);
-  parts.segmentsTitle.textContent = `The text in ${grouped(head.m)} segments, one a landmark`;
+  parts.segmentsTitle.textContent = `The text in ${count(head.m)} segments, one a landmark`;
   colourSegments(parts.segmentsText, head, mode === 'token' ? head.segments[place] : place, view.palette);
   if (mode === 'token') drawTokenLens(view, lens);
   else drawLandmarkLens(view, lens);

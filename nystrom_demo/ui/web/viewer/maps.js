@@ -1,6 +1,6 @@
 // One map's two canvases: the picture with its labels below, the cross of the linked hover above.
 
-import { grouped } from '../lib/format.js';
+import { count } from '../lib/format.js';
 import { sumOf } from './head.js';
 
 export const GUTTER = { left: 58, top: 58, right: 16 }; // CSS pixels for row labels, column labels, row sums
@@ -82,7 +82,7 @@ function drawLabels(context, plot, view) {
       if (place < 0 || place > plot.side) continue;
       context.fillStyle = colours.quiet;
       if (step === 1) writeLabel(context, way, axis.groups[group].label, place);
-      else writeNumber(context, way, grouped(group + 1), place);
+      else writeNumber(context, way, count(group + 1), place);
     }
   }
   context.fillStyle = colours.quiet;

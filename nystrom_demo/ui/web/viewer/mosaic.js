@@ -2,7 +2,7 @@
 
 import { gradient, isDark, scalesOf, TABLE } from '../lib/colour.js';
 import { make, partsOf } from '../lib/dom.js';
-import { grouped, percent } from '../lib/format.js';
+import { count, decimal, percent } from '../lib/format.js';
 import { wireMosaicTakeaway } from './mosaic_export.js';
 
 const DEEPEST = 0.86; // of the colour scale: the largest error stays apart from black and white
@@ -80,7 +80,7 @@ function colourMosaic(mosaic) {
     const cell = cells[index];
     const chosen = cell.dataset.head === mosaic.chosen;
     if (known) colourCell(cell, weight, top > 0 ? line.frobenius / top : 0);
-    cell.textContent = known ? percent(line.frobenius) : '';
+    cell.textContent = known ? percent(line.frobenius).replace(/\s?%/, '') : '';
     cell.setAttribute('aria-pressed', String(chosen));
     cell.setAttribute('aria-busy', String(!known));
     const name = `Layer ${line.layer + 1}, head ${line.head + 1}`;
@@ -91,7 +91,7 @@ function colourMosaic(mosaic) {
   parts.takeaway.hidden = !known;
   parts.bar.style.background = gradient(weight, (share) => share * DEEPEST);
   parts.low.textContent = 'error 0 %';
-  parts.high.textContent = `${percent(top)} %`;
+  parts.high.textContent = percent(top);
 }
 
 function colourCell(cell, weight, share) {
@@ -109,9 +109,9 @@ function luminance(...rgb) {
 
 function headInWords(line, n) {
   return (
-    `Layer ${line.layer + 1}, head ${line.head + 1}: the landmark map is ${percent(line.frobenius)} % away from the ` +
-    `exact one, the output ${percent(line.output)} %; ${grouped(line.negative)} of ${grouped(n * n)} entries are negative, ` +
-    `rows sum to one within ${line.row_sum_error < 0.001 ? 'less than 0.001' : line.row_sum_error.toFixed(3)}.`
+    `Layer ${line.layer + 1}, head ${line.head + 1}: the landmark map is ${percent(line.frobenius)} away from the ` +
+    `exact one, the output ${percent(line.output)}; ${count(line.negative)} of ${count(n * n)} entries are negative, ` +
+    `rows sum to one within ${line.row_sum_error < 0.001 ? 'less than 0.001' : decimal(line.row_sum_error, 3)}.`
   );
 }
 

@@ -1,7 +1,7 @@
 // One cell of the landmark map as a sum over landmarks, with numbers that add up as printed.
 
 import { make } from '../lib/dom.js';
-import { grouped, printed, printedSigned } from '../lib/format.js';
+import { count, decimal } from '../lib/format.js';
 import { sumOf } from './head.js';
 
 const SHOWN_TERMS = 6;
@@ -56,7 +56,7 @@ export function drawRecipe(parts, view, onLandmark) {
   const [reader, read] = [axis.groups[cursor.row].label, axis.groups[cursor.column].label];
   parts.recipeTitle.textContent = `How ‹${reader}› comes to read ‹${read}› through landmarks`;
   const decimals = cellDecimals(head.n);
-  parts.recipeTotal.textContent = printed(cell.landmark, decimals);
+  parts.recipeTotal.textContent = decimal(cell.landmark, decimals);
   if (head.exact) {
     const note = make(
       'tr',
@@ -75,11 +75,11 @@ function recipeRow(line, top, view, onLandmark) {
   const bar = make('span', { class: line.shown < 0 ? 'bar less' : 'bar' });
   bar.style.width = `${top > 0 ? (100 * Math.abs(line.shown)) / top : 0}%`;
   const decimals = cellDecimals(view.head.n);
-  const term = make('td', { class: 'number term' }, printedSigned(line.shown, decimals));
+  const term = make('td', { class: 'number term' }, decimal(line.shown, decimals, { sign: true }));
   term.dataset.term = line.shown.toFixed(decimals);
   const barCell = make('td', { class: 'term-bar' }, bar);
   if (line.landmark === null) {
-    const others = make('td', { colspan: 3 }, `the other ${grouped(line.others)} landmarks together`);
+    const others = make('td', { colspan: 3 }, `the other ${count(line.others)} landmarks together`);
     return make('tr', { class: 'others' }, others, term, barCell);
   }
   const choose = make('button', { class: 'landmark', type: 'button' }, landmarkName(view, line.landmark));
@@ -88,8 +88,8 @@ function recipeRow(line, top, view, onLandmark) {
     'tr',
     {},
     make('td', {}, choose),
-    make('td', { class: 'number weight' }, printed(line.weight, 4)),
-    make('td', { class: 'number gathered' }, printed(line.gathered, 4)),
+    make('td', { class: 'number weight' }, decimal(line.weight, 4)),
+    make('td', { class: 'number gathered' }, decimal(line.gathered, 4)),
     term,
     barCell,
   );

@@ -2,7 +2,7 @@
 
 import { gradient } from '../lib/colour.js';
 import { make } from '../lib/dom.js';
-import { grouped, printed, printedSigned, rough } from '../lib/format.js';
+import { count, decimal, significant } from '../lib/format.js';
 import { poolingInWords } from './axes.js';
 import { MOST_RINGS } from './grids.js';
 import { rowSumOf } from './maps.js';
@@ -24,13 +24,13 @@ export function writeWords(view) {
       ` ${size}: ${words}`,
     );
   parts.factorWords.replaceChildren(
-    role('kernel_1', `${grouped(n)} × ${grouped(m)}`, 'each token’s softmax over the landmarks'),
+    role('kernel_1', `${count(n)} × ${count(m)}`, 'each token’s softmax over the landmarks'),
     role(
       'kernel_2',
-      `${grouped(m)} × ${grouped(m)}`,
+      `${count(m)} × ${count(m)}`,
       'the pseudo-inverse of the landmarks’ softmax over each other, with entries of both signs',
     ),
-    role('kernel_3', `${grouped(m)} × ${grouped(n)}`, 'each landmark’s softmax over the tokens'),
+    role('kernel_3', `${count(m)} × ${count(n)}`, 'each landmark’s softmax over the tokens'),
   );
   const labels = { kernel_1: head.words.kernel_1, kernel_2: head.words.kernel_2, kernel_3: head.words.kernel_3 };
   for (const [name, words] of Object.entries(labels)) view.factorCanvases[name].setAttribute('aria-label', words);
@@ -40,11 +40,11 @@ export function writeLegends(view) {
   const { parts, grids, scales, head } = view;
   const zeros = grids.differenceTop === 0;
   parts.weightBar.style.background = gradient(scales.weight, (share) => Math.sqrt(share));
-  parts.weightWords.textContent = `0 to ${rough(grids.top)} and more, one scale for exact and landmark`;
+  parts.weightWords.textContent = `0 to ${significant(grids.top, 2)} and more, one scale for exact and landmark`;
   parts.differenceBar.style.background = gradient(scales.difference, (share) => signedPlace(2 * share - 1));
   parts.differenceWords.textContent = zeros
     ? 'zero everywhere'
-    : `−${rough(grids.differenceTop)} landmarks give less · 0 · landmarks give more +${rough(grids.differenceTop)}`;
+    : `−${significant(grids.differenceTop, 2)} landmarks give less · 0 · landmarks give more +${significant(grids.differenceTop, 2)}`;
   parts.marksWords.hidden = !view.options.marks || head.exact;
   parts.lowestWords.textContent = grids.lowest.length === MOST_RINGS ? ` (the lowest ${MOST_RINGS} ringed)` : '';
   const notes = [];
@@ -96,12 +96,12 @@ export function writeReadout(view) {
     ` (${cursor.row + 1}) reads `,
     make('span', { class: 'read' }, `‹${read.label}›`),
     ` (${cursor.column + 1}): exact `,
-    number('exact', exact, printed(exact, decimals)),
+    number('exact', exact, decimal(exact, decimals)),
     ', landmarks ',
-    number('landmark', landmark, printed(landmark, decimals)),
+    number('landmark', landmark, decimal(landmark, decimals)),
     ', difference ',
-    number('difference', landmark - exact, printedSigned(landmark - exact, decimals)),
-    `. Landmark row sum ${printed(rowSumOf(head, reader), 3)}.`,
+    number('difference', landmark - exact, decimal(landmark - exact, decimals, { sign: true })),
+    `. Landmark row sum ${decimal(rowSumOf(head, reader), 3)}.`,
     heldInWords(view),
   );
 }

@@ -108,7 +108,7 @@ def test_code_of_an_error_figure_prints_its_numbers(place, error_answer, run):
 def test_code_of_the_states_prints_what_the_sentence_says_of_the_logits(error_answer, run):
     *_, sentence, code = error_answer
     relative = float(run(code)[-1].split("relative=")[1].split(",")[0])
-    assert f"The logits move by {percent(relative)}" in sentence.replace("\N{NO-BREAK SPACE}", " ")
+    assert f"The logits move by {percent(relative)}" in sentence
 
 
 def test_code_of_the_mosaic_prints_every_heads_errors(error_answer, run):

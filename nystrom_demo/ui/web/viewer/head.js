@@ -1,140 +1,125 @@
-// The head's numbers, from what the server sends: q and k (seq × dim), kernel_2's pseudo-inverse (m × m), float32.
+// One head's numbers, from what the server sends: q and k (n × dim) and kernel_2's pseudo-inverse (m × m), float32.
 //
-// The n × n maps are never sent. Exact attention is softmax(scale · q kᵀ), landmark attention the product
-// kernel_1 · kernel_2⁺ · kernel_3 with landmarks that are means over segments; both are cheaper to compute here than to
-// send, and any cell is then at hand in full precision, however large the text.
+// The n × n maps are never sent: the engine makes them, and any cell is then at hand in full precision, however large
+// the text. With other landmarks the head is computed here altogether; see `withLandmarks`.
 
+import {
+  dot,
+  landmarkMap,
+  logSumExp,
+  nystromFactors,
+  product,
+  rowProducts,
+  rowSums,
+  segmentMeans,
+  softmaxAttentionMap,
+} from '../engine.js';
 import { everyToken } from './axes.js';
+
+/** Whole maps are kept up to so many tokens, 8 MB each; longer ones are made in parts, and pooled. */
+export const MOST_WHOLE = 1024;
+const ROWS_AT_ONCE = 64;
 
 function floats(base64) {
   const characters = atob(base64);
   const bytes = new Uint8Array(characters.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
-  return new Float32Array(bytes.buffer);
+  return Float64Array.from(new Float32Array(bytes.buffer));
 }
 
-/** The payload with its arrays decoded and the kernels computed: kernel_1 (n × m), kernel_3 (m × n), row sums. */
-export function openHead(payload) {
-  const head = { ...payload, q: Float64Array.from(floats(payload.q)), k: Float64Array.from(floats(payload.k)) };
+/** The payload with its arrays decoded and the kernels computed: kernel_1 (n × m), kernel_3 (m × n), row sums. `before`
+ * is the head shown last, whose exact map serves on where only the landmarks are others. */
+export function openHead(payload, before = null) {
+  const head = { ...payload, q: floats(payload.q), k: floats(payload.k), coefficients: floats(payload.coefficients) };
+  if (['text', 'layer', 'head', 'q'].every((name) => before?.sent?.[name] === payload[name]))
+    head.exactMap = before.exactMap;
+  head.sent = payload;
   head.logSums = new Float64Array(head.n).fill(NaN); // each row's softmax denominator, once something needs it
-  if (head.exact) {
-    head.rowSums = new Float64Array(head.n).fill(1);
-    return head;
-  }
-  const { n, m, dim, scale, segments } = head;
-  head.kernel_2_inv = Float64Array.from(floats(payload.kernel_2_inv));
-  head.kernel_1 = softmaxRows(head.q, segmentMeans(head.k, segments, m, dim), n, m, dim, scale);
-  head.kernel_3 = softmaxRows(segmentMeans(head.q, segments, m, dim), head.k, m, n, dim, scale);
-  // kernel_3's rows sum to one, so a row of the map sums to kernel_1's row times the row sums of the inverse.
-  const ones = new Float64Array(m).fill(1);
-  head.rowSums = product(head.kernel_1, product(head.kernel_2_inv, ones, m, m, 1), n, m, 1);
+  if (head.exact) return { ...head, rowSums: new Float64Array(head.n).fill(1) };
+  const { n, m, dim, scale } = head;
+  head.kernel_2_inv = floats(payload.kernel_2_inv);
+  head.kernel_1 = softmaxAttentionMap(head.q, segmentMeans(head.k, n, dim, m), n, m, dim, scale);
+  head.kernel_3 = softmaxAttentionMap(segmentMeans(head.q, n, dim, m), head.k, m, n, dim, scale);
+  head.rowSums = rowSums(head);
   return head;
 }
 
-function segmentMeans(x, segments, m, dim) {
-  const means = new Float64Array(m * dim);
-  const lengths = new Float64Array(m);
-  segments.forEach((segment, t) => {
-    lengths[segment] += 1;
-    for (let c = 0; c < dim; c++) means[segment * dim + c] += x[t * dim + c];
-  });
-  for (let i = 0; i < means.length; i++) means[i] /= lengths[Math.floor(i / dim)];
-  return means;
+/** Whether `withLandmarks` can tell of m landmarks, in a frame or a few; what it cannot is the server's to tell. */
+export function isLive({ n, own_estimate: own, coefficients }, m, steps) {
+  if (n > MOST_WHOLE) return false;
+  return m === n || ((own || m <= coefficients.length) && 4 * steps * m ** 3 + n * n * m < MOST_PRODUCTS);
 }
 
-/** The scaled logits of one query against `count` keys, into `out`: four keys side by side, since a sum alone would wait
- * for each of its own additions. */
-function logitsOf(q, row, k, count, dim, scale, out) {
-  const from = row * dim;
-  let u = 0;
-  for (; u + 3 < count; u += 4) {
-    let [s0, s1, s2, s3] = [0, 0, 0, 0];
-    const k0 = u * dim;
-    const k1 = k0 + dim;
-    const k2 = k1 + dim;
-    const k3 = k2 + dim;
-    for (let c = 0; c < dim; c++) {
-      const x = q[from + c];
-      s0 += x * k[k0 + c];
-      s1 += x * k[k1 + c];
-      s2 += x * k[k2 + c];
-      s3 += x * k[k3 + c];
-    }
-    out[u] = scale * s0;
-    out[u + 1] = scale * s1;
-    out[u + 2] = scale * s2;
-    out[u + 3] = scale * s3;
-  }
-  for (; u < count; u++) out[u] = scale * dot(q, from, k, u * dim, dim);
+const MOST_PRODUCTS = 4e8;
+
+/** The same head on m landmarks and after so many steps of the pseudo-inverse, computed here. */
+export function withLandmarks(head, m, steps) {
+  const { n, dim, q, k, scale, own_estimate: own, coefficients } = head;
+  const exactMap = wholeExactMap(head);
+  const common = { ...head, m, pinv_iterations: steps, exactMap, exact: m === n };
+  if (m === n)
+    return {
+      ...common,
+      map: exactMap,
+      rowSums: new Float64Array(n).fill(1),
+      segments: Array.from({ length: n }, (_, t) => t),
+    };
+  const c = own ? undefined : coefficients[m - 1];
+  const factors = nystromFactors(q, k, { n, dim, numLandmarks: m, pinvIterations: steps, c, scale });
+  return { ...common, ...factors, map: landmarkMap(factors), rowSums: rowSums(factors) };
 }
 
-/** Σ a[i] b[j] from two places on. */
-function dot(a, i, b, j, dim) {
-  let sum = 0;
-  for (let c = 0; c < dim; c++) sum += a[i + c] * b[j + c];
-  return sum;
-}
-
-function softmaxRows(q, k, rows, columns, dim, scale) {
-  const weights = new Float64Array(rows * columns);
-  for (let t = 0; t < rows; t++) {
-    const row = weights.subarray(t * columns, (t + 1) * columns);
-    logitsOf(q, t, k, columns, dim, scale, row);
-    const logSum = logSumExp(row);
-    for (let u = 0; u < columns; u++) row[u] = Math.exp(row[u] - logSum);
-  }
-  return weights;
-}
-
-function logSumExp(values) {
-  let top = -Infinity;
-  for (let i = 0; i < values.length; i++) top = Math.max(top, values[i]);
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += Math.exp(values[i] - top);
-  return top + Math.log(sum);
+function wholeExactMap(head) {
+  return head.exactMap ?? softmaxAttentionMap(head.q, head.k, head.n, head.n, head.dim, head.scale);
 }
 
 /** A row's softmax denominator as a logarithm, so that any exact cell is one dot product away. */
 function logSumOf(head, row) {
-  if (Number.isNaN(head.logSums[row])) {
-    const logits = new Float64Array(head.n);
-    logitsOf(head.q, row, head.k, head.n, head.dim, head.scale, logits);
-    head.logSums[row] = logSumExp(logits);
-  }
+  if (Number.isNaN(head.logSums[row])) head.logSums[row] = logSumExp(logitsOf(head, row, 1));
   return head.logSums[row];
 }
 
-/** a (rows × inner) times b (inner × columns), both row by row. */
-export function product(a, b, rows, inner, columns) {
-  const out = new Float64Array(rows * columns);
-  for (let i = 0; i < rows; i++) {
-    const into = out.subarray(i * columns, (i + 1) * columns);
-    for (let l = 0; l < inner; l++) {
-      const factor = a[i * inner + l];
-      if (factor === 0) continue;
-      const from = l * columns;
-      for (let j = 0; j < columns; j++) into[j] += factor * b[from + j];
-    }
-  }
-  return out;
+/** The scaled logits of `count` rows from `start` on, count × n. */
+function logitsOf({ q, k, n, dim, scale }, start, count) {
+  const logits = rowProducts(q.subarray(start * dim, (start + count) * dim), k, count, dim, n);
+  for (let i = 0; i < logits.length; i++) logits[i] *= scale;
+  return logits;
 }
 
 /** Exact attention pooled to rows.bins × columns.bins; `rows` and `columns` are spreads (axes.js). */
 export function exactGrid(head, rows, columns) {
-  const { n, q, k, dim, scale, logSums } = head;
+  const { n, logSums, exactMap } = head;
+  if (exactMap) return pooled(exactMap, n, rows, columns);
   const grid = new Float64Array(rows.bins * columns.bins);
-  const logits = new Float64Array(n);
-  for (let t = 0; t < n; t++) {
-    if (rows.bin[t] < 0) continue;
-    logitsOf(q, t, k, n, dim, scale, logits);
-    if (Number.isNaN(logSums[t])) logSums[t] = logSumExp(logits);
-    const into = grid.subarray(rows.bin[t] * columns.bins, (rows.bin[t] + 1) * columns.bins);
-    for (let u = 0; u < n; u++) {
-      const bin = columns.bin[u];
-      if (bin >= 0) into[bin] += rows.weight[t] * columns.weight[u] * Math.exp(logits[u] - logSums[t]);
+  for (let start = 0; start < n; start += ROWS_AT_ONCE) {
+    const count = Math.min(ROWS_AT_ONCE, n - start);
+    if (rows.bin.subarray(start, start + count).every((bin) => bin < 0)) continue;
+    const logits = logitsOf(head, start, count);
+    for (let t = start; t < start + count; t++) {
+      if (rows.bin[t] < 0) continue;
+      const row = logits.subarray((t - start) * n, (t - start + 1) * n);
+      if (Number.isNaN(logSums[t])) logSums[t] = logSumExp(row);
+      for (let u = 0; u < n; u++) row[u] = Math.exp(row[u] - logSums[t]);
+      addPooled(grid, row, 0, t, rows, columns);
     }
   }
   return grid;
+}
+
+/** A whole map (n × n) pooled to rows.bins × columns.bins. */
+function pooled(map, n, rows, columns) {
+  const grid = new Float64Array(rows.bins * columns.bins);
+  for (let t = 0; t < n; t++) if (rows.bin[t] >= 0) addPooled(grid, map, t * n, t, rows, columns);
+  return grid;
+}
+
+/** Adds token t's row, which begins at `from`, to the grid. */
+function addPooled(grid, map, from, t, rows, columns) {
+  const to = rows.bin[t] * columns.bins;
+  for (let u = 0; u < columns.bin.length; u++) {
+    const bin = columns.bin[u];
+    if (bin >= 0) grid[to + bin] += rows.weight[t] * columns.weight[u] * map[from + u];
+  }
 }
 
 /** kernel_1 with its rows pooled, (rows.bins × m). */
@@ -169,6 +154,7 @@ export function readersOf(head, kernel1Rows, rows) {
 
 /** Landmark attention pooled like exactGrid. Means pass through the product, so the factors are pooled, not the map. */
 export function landmarkGrid(head, rows, columns) {
+  if (head.map) return pooled(head.map, head.n, rows, columns);
   const readers = readersOf(head, pooledKernel1(head, rows), rows.bins);
   return product(readers, pooledKernel3(head, columns), rows.bins, head.m, columns.bins);
 }

@@ -1,9 +1,10 @@
 // The text itself, coloured: by segment, by what a landmark gathers and who reads it, by what a token reads.
 
+import { product } from '../engine.js';
 import { make } from '../lib/dom.js';
 import { count, decimal } from '../lib/format.js';
 import { everyToken } from './axes.js';
-import { exactGrid, pooledKernel1, product, readersOf } from './head.js';
+import { exactGrid, pooledKernel1, readersOf } from './head.js';
 import { cellDecimals, landmarkName } from './recipe.js';
 
 /** A panel of clickable tokens; `heard(token, chosen)` hears which one is pointed at (null: none) or chosen. */

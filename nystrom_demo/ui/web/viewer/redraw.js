@@ -27,6 +27,7 @@ export function rebuild(view, keepWindow = false) {
   writeWords(view);
   repaint(view);
   settle(view);
+  if (keepWindow) refine(view);
 }
 
 function wholeFrame(axis) {
@@ -101,11 +102,13 @@ export function drawSoon(view, what) {
     view.frame = null;
     if (!view.head) return;
     Object.assign(view.parts.viewer.dataset, { size: view.axis.size, span: view.window.span.toFixed(2) });
-    const lensLater = view.waiting.has('base') && view.waiting.has('lens'); // a style for each token of each text
+    // A long text's lens, a style for each token of each text, has a frame of its own.
+    const lensLater = view.waiting.has('base') && view.waiting.has('lens') && view.head.n > 256;
     if (view.waiting.has('base')) {
       view.plots.forEach((plot) => drawBase(plot, view));
       writePooling(view);
-    } else if (view.waiting.has('lens')) drawLens(view);
+    }
+    if (view.waiting.has('lens') && !lensLater) drawLens(view);
     view.waiting.clear();
     if (lensLater) drawSoon(view, 'lens');
     view.plots.forEach((plot) => drawMark(plot, view));

@@ -4,6 +4,7 @@ import { isDark } from '../lib/colour.js';
 import { partsOf } from '../lib/dom.js';
 import { makeAxis } from './axes.js';
 import { fillLens, wireFactors, wireLens, wireOptions } from './controls.js';
+import { follow, wireDial } from './dial.js';
 import { wireTakeaway } from './export.js';
 import { FACTORS } from './factors.js';
 import { openHead } from './head.js';
@@ -48,6 +49,7 @@ function makeViewer(root, palette) {
   wireFactors(view);
   wireLens(view);
   wireTakeaway(view);
+  wireDial(view);
   rememberLink(view);
   watchSurroundings(view);
   return view;
@@ -64,7 +66,7 @@ function showPayload(view, payload) {
     return;
   }
   const sameText = view.head?.text === payload.text;
-  view.head = openHead(payload);
+  view.head = openHead(payload, view.head);
   parts.factorsMenu.hidden = view.head.exact; // of exact attention there are none
   if (!sameText) Object.assign(view, { hover: null, pinned: null, pinnedByVisitor: false, landmark: 0, token: 0 });
   const linked = sameText ? null : linkedCell(view);
@@ -73,6 +75,7 @@ function showPayload(view, payload) {
   if (!sameText) fillLens(view);
   rebuild(view, sameText);
   parts.viewer.dataset.shown = payload.key;
+  if (view.dial) follow(view); // the hand has moved on since this was asked for
 }
 
 /** The page's address holds a cell of the view it restores, which counts until the visitor does something. */

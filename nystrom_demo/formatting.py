@@ -71,8 +71,8 @@ def factor(ratio: float) -> str:
 
 
 def weight(value: float, *, sign: bool = False) -> str:
-    """0.123, 0.0012: three decimals, or two significant digits where those would show little."""
-    plain = fixed(value, 3) if abs(value) >= 0.01 or value == 0 else significant(value, 2)
+    """0.123, 0.0012: three decimals, two significant digits where those would show little, 0.000 below a millionth."""
+    plain = significant(value, 2) if 1e-6 <= abs(value) < 0.01 else fixed(value, 3)
     return _signed(value, plain, sign)
 
 

@@ -17,6 +17,7 @@ from nystrom_demo.analysis import LayerInputs, attention_maps, cell_recipe, head
 from nystrom_demo.attention import iterative_pinv, nystrom_attention, segment_means, softmax_attention
 from nystrom_demo.attention import softmax_attention_map as exact_map
 from nystrom_demo.config import AttentionSettings
+from nystrom_demo.ui.viewer.words import head_words, strongest_cell
 
 FOLDER = Path(__file__).parent / "web" / "golden"
 HEADS, DIM = 3, 8
@@ -193,7 +194,21 @@ def format_golden() -> dict[str, Any]:
     return {"said": said}
 
 
-GOLDEN = {"engine": engine_golden, "format": format_golden}
+def words_golden() -> dict[str, Any]:
+    """What the viewer says of head 0 of some cases, and where it says that the maps differ most."""
+    said = []
+    for case in [
+        Case(kind, n, m, 6, True) for kind in ("random", "peaked") for n, m in ((5, 2), (60, 1), (60, 7), (5, 5))
+    ]:
+        q, k, v = inputs(case.kind, case.n)
+        maps = attention_maps(_Doubles(q, k, v), 0, AttentionSettings("nystrom", case.m, case.steps, case.own))
+        labels = [f"w{t}" if t % 7 else "↑" for t in range(case.n)]
+        words = head_words(maps, 1, 0, case.m, labels)
+        said.append(case._asdict() | {"labels": labels, "strongest": strongest_cell(maps), "words": words})
+    return {"heads": HEADS, "dim": DIM, "spread": SPREAD, "said": said}
+
+
+GOLDEN = {"engine": engine_golden, "format": format_golden, "words": words_golden}
 
 
 def main() -> None:

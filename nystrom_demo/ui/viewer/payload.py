@@ -33,7 +33,7 @@ def head_payload(
     """One head as JSON: shapes, float32 arrays in base64 (row by row), tokens, segments, sentences.
 
     n, m, dim, scale; exact: true where each token is its own landmark, and then without kernel_2_inv; q, k (n × dim);
-    kernel_2_inv (m × m), after pinv_iterations steps; coefficients: for the browser's own pseudo-inverse at any other m,
+    kernel_2_inv (m × m), after pinv_iterations steps; coefficients: for the browser's own pseudo-inverse at another m,
     see `first_coefficients`, none where own_estimate is true; segments: each token's landmark; text: a fingerprint of
     the tokens, for the browser to know when the text is another one; strongest: the cell to begin with; key: a
     fingerprint of everything shown.

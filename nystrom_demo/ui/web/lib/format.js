@@ -75,9 +75,10 @@ export function factor(ratio) {
   return `${number(ratio)}×`;
 }
 
-/** 0.123, 0.0012: three decimals, or two significant digits where those would show little. */
+/** 0.123, 0.0012: three decimals, or two significant digits where those would show little; under a millionth 0.000. */
 export function weight(value, { sign = false } = {}) {
-  const plain = Math.abs(value) >= 0.01 || value === 0 ? fixed(value, 3) : significant(value, 2);
+  const size = Math.abs(value);
+  const plain = size >= 1e-6 && size < 0.01 ? significant(value, 2) : fixed(value, 3);
   return signed(value, plain, sign);
 }
 

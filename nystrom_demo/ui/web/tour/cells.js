@@ -22,7 +22,7 @@ export function entriesOf(block) {
 }
 
 /** The number that 16 bits stand for: sign, five of exponent, ten of fraction. Of what is sent none is infinite. */
-function halfFloat(bits) {
+export function halfFloat(bits) {
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;
   const size = exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24;

@@ -19,7 +19,7 @@ function axisOf(values, log, from, to) {
   return { low, high, log, place };
 }
 
-function ticksOf({ low, high, log }, most) {
+export function ticksOf({ low, high, log }, most) {
   if (log) return logTicks(low, high, most);
   const least = (high - low) / most;
   const power = 10 ** Math.floor(Math.log10(least));

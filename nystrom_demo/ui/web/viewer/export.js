@@ -10,7 +10,7 @@ import { LABEL_STEP, MAPS } from './maps.js';
 
 const SAVED = { side: 480, gap: 40, top: 64, labels: 60 };
 
-export function wireTakeaway(view) {
+export function wireExport(view) {
   const drawn = (part, words) => drawnAgain(view.root.querySelector(part), view.parts[words].textContent);
   wireMenu(view, 'maps', '', { svg: () => mapsSvg(view), csv: () => mapsTable(view) });
   wireMenu(view, 'factors', '-factors', { svg: () => drawn('.product', 'recipeTitle'), csv: () => factorsTable(view) });

@@ -3,7 +3,7 @@
 import { gradient, isDark, scalesOf, TABLE } from '../lib/colour.js';
 import { make, partsOf } from '../lib/dom.js';
 import { count, decimal, percent } from '../lib/format.js';
-import { wireMosaicTakeaway } from './mosaic_export.js';
+import { wireMosaicExport } from './mosaic_export.js';
 
 const DEEPEST = 0.86; // of the colour scale: the largest error stays apart from black and white
 
@@ -19,7 +19,7 @@ function makeMosaic(root, palette, choose) {
   const parts = partsOf(root);
   const mosaic = { parts, palette, choose, value: null, chosen: null, cells: [] };
   parts.grid.addEventListener('keydown', (event) => moveOnMosaic(mosaic, event));
-  wireMosaicTakeaway(mosaic);
+  wireMosaicExport(mosaic);
   let dark = isDark();
   new MutationObserver(() => {
     if (isDark() !== dark) colourMosaic(mosaic);

@@ -5,7 +5,7 @@ import { draw, serialised, sheet } from '../lib/svg.js';
 
 const TILE = { width: 52, height: 30, gap: 3, left: 64, top: 64, margin: 16 };
 
-export function wireMosaicTakeaway(mosaic) {
+export function wireMosaicExport(mosaic) {
   wireSaving(mosaic.parts.mosaic.querySelectorAll('[data-save]'), {
     name: () => 'nystrom-every-head',
     svg: () => mosaicSvg(mosaic),

@@ -12,7 +12,7 @@ export function cellDecimals(n) {
 }
 
 /** Values rounded to `decimals` so that they sum to the rounded total: those nearest the next step take up the rest. */
-function roundedToTotal(values, total, decimals) {
+export function roundedToTotal(values, total, decimals) {
   const unit = 10 ** decimals;
   const floors = values.map((value) => Math.floor(value * unit));
   let missing = Math.round(total * unit) - sumOf(floors);
@@ -26,7 +26,7 @@ function roundedToTotal(values, total, decimals) {
 }
 
 /** Lines {landmark, weight, gathered, term} of the largest terms; the last one, landmark null, sums up the others. */
-function recipeLines({ landmark: total, weight, gathered }, decimals) {
+export function recipeLines({ landmark: total, weight, gathered }, decimals) {
   const terms = Array.from(weight, (value, a) => value * gathered[a]);
   const order = terms.map((_, a) => a).sort((a, b) => Math.abs(terms[b]) - Math.abs(terms[a]));
   const first = order.slice(0, order.length > SHOWN_TERMS + 1 ? SHOWN_TERMS : order.length);

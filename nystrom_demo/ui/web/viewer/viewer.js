@@ -5,7 +5,7 @@ import { partsOf } from '../lib/dom.js';
 import { makeAxis } from './axes.js';
 import { fillLens, wireFactors, wireLens, wireOptions } from './controls.js';
 import { follow, wireDial } from './dial.js';
-import { wireTakeaway } from './export.js';
+import { wireExport } from './export.js';
 import { FACTORS } from './factors.js';
 import { openHead } from './head.js';
 import { setLensMode } from './lens.js';
@@ -48,7 +48,7 @@ function makeViewer(root, palette) {
   wireOptions(view);
   wireFactors(view);
   wireLens(view);
-  wireTakeaway(view);
+  wireExport(view);
   wireDial(view);
   rememberLink(view);
   watchSurroundings(view);

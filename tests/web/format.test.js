@@ -26,7 +26,7 @@ test('what is not finite is said in words', () => {
 
 test('marks of an axis are short', () => {
   assert.deepEqual(
-    [0, 4096, 1e5, 2e6, 1e-5, 0.5, -1e-6].map((x) => format.tick(x)),
-    ['0', '4,096', '10⁵', '2 × 10⁶', '10⁻⁵', '0.5', '−10⁻⁶'],
+    [0, 4096, 1e4, 1e5, 2e6, 1e-5, 0.5, -1e-6].map((x) => format.tick(x)),
+    ['0', '4096', '10,000', '10⁵', '2 × 10⁶', '10⁻⁵', '0.5', '−10⁻⁶'],
   );
 });

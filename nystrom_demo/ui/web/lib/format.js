@@ -103,8 +103,9 @@ export function fixed(value, decimals) {
   return (whole.length > 3 ? GROUPED.format(BigInt(whole)) : whole) + (part ? `.${part}` : '');
 }
 
-/** 10⁻⁵, 2 × 10⁶, 4,096: a mark of an axis, which has little room. */
+/** 10⁻⁵, 2 × 10⁶, 1024, 10,000: a mark of an axis, which has little room. */
 export function tick(value) {
+  if (Number.isInteger(value) && Math.abs(value) < 1e4) return signed(value, String(Math.abs(value)));
   if (Number.isInteger(value) && Math.abs(value) < 1e5) return count(value);
   const text = Number.isInteger(value) ? powered(value) : number(value);
   return text.replace(/^(−?)1 × /, '$1');

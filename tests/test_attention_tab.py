@@ -15,6 +15,7 @@ from nystrom_demo.analysis import LayerInputs, attention_maps, collect_layers, h
 from nystrom_demo.checkpoints import Library, load_bundled
 from nystrom_demo.checkpoints.capitals import mark_capitals
 from nystrom_demo.config import EXACT, AttentionSettings
+from nystrom_demo.formatting import percent
 from nystrom_demo.ui.refresh import fill
 from nystrom_demo.ui.sidebar import head_within
 from nystrom_demo.ui.state import PageState, checked
@@ -126,7 +127,7 @@ def test_the_words_tell_the_numbers_of_the_maps():
 
     error = torch.linalg.matrix_norm(maps.difference) / torch.linalg.matrix_norm(maps.exact)
     assert words["title"] == "Layer 2, head 2"
-    assert f"misses the exact one by {float(error):.1%}" in words["lead"]
+    assert f"misses the exact one by {percent(error)}" in words["lead"]
     row, column = divmod(int(maps.difference.abs().argmax()), n)
     assert f"where ‹w{row}› reads ‹w{column}›" in words["lead"]
     assert f"{float(maps.landmark[row, column]):.3f} through landmarks" in words["lead"]
@@ -195,7 +196,7 @@ def test_the_mosaic_holds_the_errors_of_all_heads(reader):
     for line, (_, wanted) in zip(mosaic["heads"], errors.iterrows(), strict=True):
         assert all(line[name] == pytest.approx(wanted[name]) for name in line)
     best = errors.frobenius.min()
-    assert f"from {best:.1%} in layer" in mosaic["lead"]
+    assert f"from {percent(best)} in layer" in mosaic["lead"]
     json.dumps(mosaic)
 
 

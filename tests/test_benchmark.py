@@ -148,7 +148,7 @@ def test_a_method_past_the_memory_budget_goes_on_as_its_law():
     law = law_of(points, "softmax (eager)", "peak_bytes")
     assert points[-1].peak_bytes == round(law.at(96)) > budget
     assert points[-1].seconds == (law_of(points, "softmax (eager)").at(96),)
-    assert "GiB at n = 96 would exceed" in points[-1].note
+    assert "KiB at n = 96 would exceed" in points[-1].note
 
 
 def test_a_first_length_that_is_too_long_is_not_run():

@@ -36,7 +36,7 @@ from nystrom_demo.figures.scales import (
     weight_scale,
 )
 from nystrom_demo.figures.style import plain
-from nystrom_demo.figures.words import as_probability, duration, memory, number, percent
+from nystrom_demo.formatting import as_probability, duration, memory, number, percent
 
 
 @cache
@@ -233,7 +233,12 @@ class TestWords:
     def test_numbers_durations_and_memory_read_as_people_write_them(self):
         assert (number(-0.12345), number(2, sign=True)) == ("−0.123", "+2")
         assert (number(1.0995e12), number(-2.88e-6)) == ("1.1 × 10¹²", "−2.88 × 10⁻⁶")
-        assert [percent(x) for x in (0, 0.5, 0.0123, 0.00012)] == ["0 %", "50 %", "1.2 %", "0.012 %"]
+        assert [percent(x).replace("\N{NO-BREAK SPACE}", " ") for x in (0, 0.5, 0.0123, 0.00012)] == [
+            "0 %",
+            "50 %",
+            "1.2 %",
+            "0.012 %",
+        ]
         assert [duration(x) for x in (2e-5, 0.0123, 3, 90, 7200, 172800)] == [
             "20 µs", "12.3 ms", "3 s", "1.5 min", "2 h", "2 d",
         ]  # fmt: skip

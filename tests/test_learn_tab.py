@@ -74,7 +74,7 @@ def test_a_step_without_text_keeps_its_lesson_and_says_why_there_is_no_picture(l
 def test_a_picture_that_the_memory_does_not_hold_is_refused(lesson, learn):
     with under_limits(Limits(request_bytes=10_000)):
         _, picture, *_ = said_instead(learn, page_state(step=LESSONS.index(lesson)))
-    assert re.match(r"The picture of \d+ tokens would take about .* allows a request 0.0 MB", picture["error"])
+    assert re.match(r"The picture of \d+ tokens would take about .* allows a request 9.77 KiB", picture["error"])
     assert picture["rows"] == []
 
 

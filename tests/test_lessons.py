@@ -12,6 +12,7 @@ from nystrom_demo.analysis import attention_maps, exact_map
 from nystrom_demo.benchmark import HeadCounts
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.figures.roles import ROLES
+from nystrom_demo.formatting import distance
 from nystrom_demo.lessons import (
     MAX_WORDS,
     PICTURES,
@@ -24,7 +25,7 @@ from nystrom_demo.lessons import (
 )
 from nystrom_demo.lessons.formula import inline, parse_formula, spoken, symbols, terms
 from nystrom_demo.lessons.pictures import cost
-from nystrom_demo.lessons.scene import Matrix, distance, half, pool
+from nystrom_demo.lessons.scene import Matrix, half, pool
 from nystrom_demo.ui.examples import load_examples
 
 LESSONS = load_lessons()

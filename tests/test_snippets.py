@@ -12,7 +12,7 @@ from nystrom_demo import snippets
 from nystrom_demo.checkpoints import Library
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.figures import csv_of, summary_of
-from nystrom_demo.figures.words import percent
+from nystrom_demo.formatting import percent
 from nystrom_demo.lessons import PICTURES, Case, Controls, load_lessons
 from nystrom_demo.tasks import TASKS, answer, choose, classify, fill_mask, tag
 from nystrom_demo.ui.state import PageState
@@ -109,7 +109,7 @@ def test_code_of_an_error_figure_prints_its_numbers(name, error_answer, run):
 def test_code_of_the_states_prints_what_the_sentence_says_of_the_logits(error_answer, run):
     _, sentence, code = error_answer.states
     relative = float(run(code)[-1].split("relative=")[1].split(",")[0])
-    assert f"The logits move by {percent(relative)}" in sentence.replace("\N{NO-BREAK SPACE}", " ")
+    assert f"The logits move by {percent(relative)}" in sentence
 
 
 def test_code_of_the_mosaic_prints_every_heads_errors(error_answer, run):

@@ -18,7 +18,7 @@ from nystrom_demo.analysis import (
     singular_values,
 )
 from nystrom_demo.config import AttentionSettings
-from nystrom_demo.figures.words import percent
+from nystrom_demo.formatting import percent
 from nystrom_demo.limits.cache import ANSWERS
 from nystrom_demo.ui.refresh import Latest, fill, refresh
 from nystrom_demo.ui.state import MEASURES, PageState, checked
@@ -68,9 +68,9 @@ def test_the_mosaic_has_every_heads_errors(shown, text):
 def test_the_lead_says_the_chosen_heads_errors_counted_from_one(shown, text):
     errors = error_against_landmarks(text.layers[LAYER], HEAD, [M], SETTINGS).iloc[0]
     said = [percent(errors[name]) for name in ("frobenius", "best_frobenius", "output")]
-    lead = re.sub("<[^>]*>", "", shown.lead).replace("\N{NO-BREAK SPACE}", " ")
+    lead = re.sub("<[^>]*>", "", shown.lead)
     assert lead.startswith("Layer 2, head 3 over 5 landmarks:")
-    assert re.findall(r"[\d.]+ %", lead) == said
+    assert re.findall(r"[\d.]+\N{NO-BREAK SPACE}%", lead) == said
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -109,7 +109,7 @@ def test_states_and_logits_are_the_models_own(shown, tiny_checkpoints):
     states = hidden_state_errors(checkpoint.model, ids, SETTINGS)
     assert_plots(shown.states[0].data[0], states.layer, states.accumulated)
     moved = percent(logit_errors(checkpoint.model, {"input_ids": ids}, SETTINGS).relative)
-    assert f"The logits move by {moved}, and the likeliest label" in shown.states[1].replace("\N{NO-BREAK SPACE}", " ")
+    assert f"The logits move by {moved}, and the likeliest label" in shown.states[1]
 
 
 def test_what_becomes_of_the_logits_fits_the_head(tiny_checkpoints):

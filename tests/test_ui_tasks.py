@@ -10,7 +10,7 @@ import pytest
 
 from nystrom_demo import tasks
 from nystrom_demo.config import EXACT
-from nystrom_demo.figures.words import as_probability
+from nystrom_demo.formatting import as_probability
 from nystrom_demo.limits.budget import Limits, under_limits
 from nystrom_demo.limits.estimates import encoder_bytes
 from nystrom_demo.tasks import TASKS

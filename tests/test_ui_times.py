@@ -6,7 +6,7 @@ import pytest
 
 from nystrom_demo.benchmark import HeadCounts, Measurement, law_of, time_attention, to_frame
 from nystrom_demo.figures import csv_of
-from nystrom_demo.figures.words import number
+from nystrom_demo.formatting import number
 from nystrom_demo.limits.budget import Limits, under_limits
 from nystrom_demo.ui.state import PageState, checked
 from nystrom_demo.ui.tabs import time as time_tab

@@ -15,8 +15,9 @@ from nystrom_demo.benchmark.compare import compare, ratio
 from nystrom_demo.benchmark.laws import crossover
 from nystrom_demo.benchmark.measure import peak_bytes, time_in_turn
 from nystrom_demo.benchmark.methods import Method, Workload
-from nystrom_demo.benchmark.report import comparison_table, growth, markdown_table, milliseconds, spread
+from nystrom_demo.benchmark.report import comparison_table, growth, markdown_table, spread
 from nystrom_demo.benchmark.sweep import Measurement, law_of, time_attention, to_frame
+from nystrom_demo.formatting import duration, memory
 
 OURS = the.LANDMARKS.name
 BLOCKED, FORWARD, ALL_HEADS = "errors of one head in blocks", "exact forward", "errors of all heads"
@@ -164,8 +165,8 @@ def analysis(options: argparse.Namespace) -> Result:
     times = ratio(points[1], points[0])
     lines = (
         f"The errors of one head at n = {n:,} in blocks hold {_memory(blocked)} beside q, k and v; the exact "
-        f"matrix would be {4 * n * n / 2**20:,.0f} MiB. The errors of all heads of {options.layers} layers at "
-        f"n = {short} take {milliseconds(points[1].median)}, {spread(times)} of the exact forward pass."
+        f"matrix would be {memory(4 * n * n)}. The errors of all heads of {options.layers} layers at "
+        f"n = {short} take {duration(points[1].median)}, {spread(times)} of the exact forward pass."
     )
     return Result("Analysis", lines, to_frame([blocked, *points]))
 
@@ -254,9 +255,9 @@ def _time(point: Measurement) -> str:
     if not point.seconds:
         return ""
     if point.extrapolated:
-        return f"about {milliseconds(point.median)}"
-    return f"{milliseconds(point.median)} ({milliseconds(point.best)} to {milliseconds(max(point.seconds))})"
+        return f"about {duration(point.median)}"
+    return f"{duration(point.median)} ({duration(point.best)} to {duration(max(point.seconds))})"
 
 
 def _memory(point: Measurement) -> str:
-    return "" if point.peak_bytes is None else f"{point.peak_bytes / 2**20:,.1f} MiB"
+    return "" if point.peak_bytes is None else memory(point.peak_bytes)

@@ -12,6 +12,7 @@ import transformers
 from nystrom_demo.benchmark.compare import Ratio, ratio
 from nystrom_demo.benchmark.laws import PowerLaw
 from nystrom_demo.benchmark.sweep import Measurement
+from nystrom_demo.formatting import duration, factor, memory, number
 
 
 def machine(device: torch.device) -> str:
@@ -42,18 +43,13 @@ def comparison_table(points: Sequence[Measurement], reference: str) -> str:
     return markdown_table(["n", *methods], rows)
 
 
-def milliseconds(seconds: float) -> str:
-    value = seconds * 1e3
-    return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
-
-
 def extremes(point: Measurement) -> str:
     """The median time, and the shortest and longest."""
-    return f"{milliseconds(point.median)} ({milliseconds(point.best)} to {milliseconds(max(point.seconds))})"
+    return f"{duration(point.median)} ({duration(point.best)} to {duration(max(point.seconds))})"
 
 
 def spread(measured: Ratio) -> str:
-    return f"{measured.median:.3g}× ({measured.low:.3g} to {measured.high:.3g})"
+    return f"{factor(measured.median)} ({number(measured.low)} to {number(measured.high)})"
 
 
 def growth(law: PowerLaw | None) -> str:
@@ -63,11 +59,11 @@ def growth(law: PowerLaw | None) -> str:
 def _cell(point: Measurement, reference: Measurement) -> str:
     if not point.measured:
         return "past the budget" if point.extrapolated else "does not run"
-    memory = "" if point.peak_bytes is None else f", {point.peak_bytes / 2**20:,.0f} MiB"
+    held = "" if point.peak_bytes is None else f", {memory(point.peak_bytes)}"
     times = ratio(point, reference)
     if point is reference or times is None:
-        return f"{milliseconds(point.median)}{memory}"
-    return f"{spread(times)}{memory}"
+        return f"{duration(point.median)}{held}"
+    return f"{spread(times)}{held}"
 
 
 def _processor() -> str:

@@ -11,6 +11,7 @@ import torch
 from nystrom_demo.benchmark.laws import PowerLaw, fit_power_law
 from nystrom_demo.benchmark.measure import peak_bytes, time_once
 from nystrom_demo.benchmark.methods import METHODS, Call, Method, Workload
+from nystrom_demo.formatting import duration, memory
 
 DEFAULT_METHODS = ("softmax (eager)", "softmax (SDPA)", "transformers landmarks", "landmarks")
 PROBE_LENGTH = 256  # a method's cost at its first length is guessed from a run at about this one
@@ -155,11 +156,11 @@ class Run:
     def _time(self, call: Call, n: int) -> Measurement:
         """The first run warms up and is weighed; the others are timed while the budget lasts, at least one of them."""
         start = time.perf_counter()
-        memory = peak_bytes(call, self.workload.device)
+        held = peak_bytes(call, self.workload.device)
         seconds = [time_once(call, self.workload.device)]
         while len(seconds) < self.repeats and time.perf_counter() - start + seconds[-1] < self.budget_seconds:
             seconds.append(time_once(call, self.workload.device))
-        return Measurement(self.method.name, n, tuple(seconds), memory)
+        return Measurement(self.method.name, n, tuple(seconds), held)
 
     def _stop_if_too_much(self, n: int) -> None:
         if not self.known:
@@ -167,13 +168,13 @@ class Run:
         if not self.known:
             return
         laws = self._law("best", cautious=True), self._law("peak_bytes", cautious=True)
-        seconds, memory = (law.at(n) if law else 0 for law in laws)
+        seconds, held = (law.at(n) if law else 0 for law in laws)
         if 2 * seconds > self.budget_seconds:  # the first run and a timed one
-            self.stopped = f"Two runs of about {seconds:.3g} s at n = {n} would exceed {self.budget_seconds:g} s."
-        elif memory > self.budget_bytes:
             self.stopped = (
-                f"About {memory / 2**30:.3g} GiB at n = {n} would exceed {self.budget_bytes / 2**30:.3g} GiB."
+                f"Two runs of about {duration(seconds)} at n = {n} would exceed {duration(self.budget_seconds)}."
             )
+        elif held > self.budget_bytes:
+            self.stopped = f"About {memory(held)} at n = {n} would exceed {memory(self.budget_bytes)}."
 
     def _probe(self, n: int) -> None:
         """Where the first length is long, one short run from which to guess what it will cost."""
@@ -191,8 +192,8 @@ class Run:
         return law
 
     def _extrapolate(self, n: int) -> Measurement:
-        seconds, memory = self._law("median"), self._law("peak_bytes")
-        peak = None if memory is None else round(memory.at(n))
+        seconds, held = self._law("median"), self._law("peak_bytes")
+        peak = None if held is None else round(held.at(n))
         return Measurement(self.method.name, n, (seconds.at(n),), peak, extrapolated=True, note=self.stopped)
 
 

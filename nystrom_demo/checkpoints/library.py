@@ -11,9 +11,9 @@ from nystrom_demo.checkpoints.files import CheckpointError, show
 from nystrom_demo.checkpoints.hub import fetch, is_hub_id
 from nystrom_demo.checkpoints.loading import Checkpoint, check_task, find_folder, load_vetted
 from nystrom_demo.checkpoints.pickles import as_safetensors
+from nystrom_demo.formatting import memory
 
 BUNDLED = "bundled"
-MB = 2**20
 
 
 class Key(NamedTuple):
@@ -127,7 +127,7 @@ class Library(Mapping[str, Checkpoint]):
     def _make_room(self, needed: int) -> None:
         """Forget checkpoints until so many bytes more stay within the bound. CheckpointError where they never would."""
         if needed > self.max_bytes:
-            sizes = f"{needed // MB:,} MB of memory, and this server allows {self.max_bytes // MB:,}"
+            sizes = f"{memory(needed)} of memory, and this server allows {memory(self.max_bytes)}"
             raise CheckpointError(f"The checkpoint would take {sizes}.")
         with self._lock:
             while self._kept and sum(map(_size, self._kept.values())) + needed > self.max_bytes:

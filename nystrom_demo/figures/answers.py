@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from nystrom_demo.figures.roles import ROLES
 from nystrom_demo.figures.style import mark_x, plain, styled
-from nystrom_demo.figures.words import as_probability, counted
+from nystrom_demo.formatting import as_probability, counted
 
 
 def answer_curve(points: pd.DataFrame, *, num_tokens: int, chosen: int | None = None, height: int = 300) -> go.Figure:

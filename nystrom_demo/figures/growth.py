@@ -10,7 +10,7 @@ from nystrom_demo.benchmark import Measurement, PowerLaw, law_of, to_frame
 from nystrom_demo.figures import summaries
 from nystrom_demo.figures.roles import METHOD_ROLES, ROLES
 from nystrom_demo.figures.style import styled
-from nystrom_demo.figures.words import duration, memory
+from nystrom_demo.formatting import duration, memory
 
 _SYMBOLS = ("circle", "square", "diamond", "x", "triangle-up")
 _TITLES = {"median": "time of one call", "peak_bytes": "peak memory of one call"}

@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 from nystrom_demo.analysis.lengths import LengthPoint
 from nystrom_demo.figures.roles import ROLES
 from nystrom_demo.figures.style import error_axis, styled
-from nystrom_demo.figures.words import MEASURES, percent
+from nystrom_demo.figures.words import MEASURES
+from nystrom_demo.formatting import percent
 
 _RULES = {"fixed": ("the same m at every n", "solid", "circle"), "growing": ("m growing as n", "dash", "diamond")}
 

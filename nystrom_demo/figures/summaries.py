@@ -8,7 +8,8 @@ import pandas as pd
 from nystrom_demo.analysis import HeadFactors, Maps
 from nystrom_demo.approximations import APPROXIMATIONS
 from nystrom_demo.benchmark import Measurement, crossover, law_of
-from nystrom_demo.figures.words import SPOKEN, counted, duration, memory, number, percent
+from nystrom_demo.figures.words import SPOKEN
+from nystrom_demo.formatting import counted, duration, memory, number, percent
 
 EXACT_METHOD, LANDMARK_METHOD = "softmax (SDPA)", "landmarks"  # those whose laws are compared
 

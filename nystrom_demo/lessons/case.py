@@ -11,7 +11,8 @@ from nystrom_demo.analysis import HeadFactors, LayerInputs, Maps, attention_maps
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import AttentionSettings
 from nystrom_demo.errors import UserError
-from nystrom_demo.lessons.scene import Block, Reading, Scene, count
+from nystrom_demo.formatting import count
+from nystrom_demo.lessons.scene import Block, Reading, Scene
 
 MAX_TOKENS = 512  # maps are n × n: enough to see, and quick to compute
 

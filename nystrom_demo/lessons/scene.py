@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from nystrom_demo.formatting import number
+
 TOKENS, LANDMARKS, CHANNELS = "token", "landmark", "channel"  # what rows and columns count
 MAX_CELLS = 112  # a side of a drawn matrix: beyond it cells are means of neighbouring entries, and say so
 SMALL_CELLS = 46
@@ -177,7 +179,8 @@ class Reading:
         return format(self.value, self.form)
 
     def as_json(self) -> dict:
-        return {"name": self.name, "text": self.text, "secret": self.secret}
+        text = number(self.value) if self.form.endswith("e") else self.text  # powers of ten are for code
+        return {"name": self.name, "text": text, "secret": self.secret}
 
 
 @dataclass(frozen=True)
@@ -233,19 +236,3 @@ def pool(values: torch.Tensor, most: int) -> tuple[torch.Tensor, list[int]]:
             groups = values.split(size, dim=axis)
             values = torch.stack([group.mean(axis) for group in groups], dim=axis)
     return values, sizes
-
-
-def count(number: float) -> str:
-    """A whole number with its thousands set apart."""
-    return f"{round(number):,}"
-
-
-def percent(share: float) -> str:
-    """A share as per cent, with as many digits as tell it from zero, and an unbreakable space."""
-    number = "0" if share == 0 else f"{100 * share:.1f}" if share >= 0.001 else f"{100 * share:.1g}"
-    return f"{number}\N{NO-BREAK SPACE}%"
-
-
-def distance(size: float) -> str:
-    """A distance with two digits, or that it is under a thousandth: nobody reads 1e-05 in a sentence."""
-    return f"{size:.2g}" if size == 0 or size >= 0.001 else "under 0.001"

@@ -6,6 +6,7 @@ from typing import Any
 from nystrom_demo.approximations import get
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.errors import UserError
+from nystrom_demo.formatting import memory
 from nystrom_demo.limits import work
 from nystrom_demo.limits.budget import MASKED_WORDS, MASKS, TIMED_NUMBERS, current_limits
 from nystrom_demo.limits.estimates import (
@@ -30,7 +31,7 @@ def admit(needed: int, what: str) -> None:
     limit = current_limits().request_bytes
     if limit is not None and needed > limit:
         raise UserError(
-            f"{what} would take about {_gb(needed)} of memory, and this server allows a request {_gb(limit)}.",
+            f"{what} would take about {memory(needed)} of memory, and this server allows a request {memory(limit)}.",
             reason="memory",
         )
 
@@ -183,7 +184,3 @@ def timed_call_bytes() -> int:
     """What one timed call may hold beside its inputs, which may be three times as large: a quarter of the request's."""
     limit = current_limits().request_bytes
     return TIMED_CALL_BYTES if limit is None else min(limit // 4, TIMED_CALL_BYTES)
-
-
-def _gb(count: int) -> str:
-    return f"{count / GB:.1f} GB" if count >= GB / 10 else f"{count / 2**20:.1f} MB"

@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -40,7 +39,7 @@ from nystrom_demo.serving.request_bodies import (
 )
 from nystrom_demo.serving.routes import API, HEALTH, MCP_ROUTES, METRICS, ROUTES, WEB, Denied, find_route
 from nystrom_demo.serving.settings import LOOPBACK, Settings
-from nystrom_demo.serving.web_files import read_files
+from nystrom_demo.serving.web_files import web_files
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -62,12 +61,12 @@ class Guard:
         settings: Settings,
         readiness: Readiness | None = None,
         metrics: Metrics | None = None,
-        files: Mapping[str, Path] | None = None,
+        files: Mapping[str, bytes] | None = None,
     ):
         self.app, self.demo, self.settings, self.readiness, self.metrics = app, demo, settings, readiness, metrics
         self.headers = security_headers(settings)
         self.routes = ROUTES + (MCP_ROUTES if settings.mcp else ())
-        self.files = read_files(files or {})
+        self.files = web_files(files or {})
         self.streams, self.ended = Streams(settings), EndedStreams()
         self.api: dict[str, Any] | None = None  # made when first asked for
 

@@ -108,7 +108,7 @@ def start(
     ready_check: Callable[[], object],
     warm_up: Callable[[], object] | None = None,
     device: torch.device | None = None,
-    files: Mapping[str, Path] | None = None,
+    files: Mapping[str, bytes] | None = None,
     **more: Any,
 ) -> tuple[WorkerPool, Readiness]:
     """Launch `demo` behind pool and guard and return while it serves. `more` goes to `demo.launch` (css, theme, head),

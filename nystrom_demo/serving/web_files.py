@@ -1,20 +1,13 @@
-"""The page's own files under /web/: an exact list, read when the server starts.
+"""The page's own files under /web/: an exact list, held in memory.
 
 No address opens a file. What is asked for is a name in the list or it is not there.
 """
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
-CONTENT_TYPES = {
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-    ".woff2": "font/woff2",
-}
+CONTENT_TYPES = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "json": "application/json"}
 
 
 class WebFile(NamedTuple):
@@ -23,30 +16,23 @@ class WebFile(NamedTuple):
     etag: str
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """What an answer with this file says of it: a browser keeps it and asks each time whether it is still so."""
+        """What an answer with this file says of it: a browser keeps it, since a name changes with its content."""
         values = {
             "content-type": self.content_type,
             "content-length": str(len(self.body)),
             "etag": self.etag,
-            "cache-control": "no-cache",
+            "cache-control": "public, max-age=31536000, immutable",
         }
         return [(name.encode(), value.encode()) for name, value in values.items()]
 
 
-def files_in(folder: Path) -> dict[str, Path]:
-    """The files under a folder that a browser may have, by their names there: "lib/dom.js" is asked for as
-    /web/lib/dom.js. Tests and what has another ending are left out."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix in CONTENT_TYPES and path.is_file())
-    return {path.relative_to(folder).as_posix(): path for path in paths if ".test." not in path.name}
-
-
-def read_files(files: Mapping[str, Path]) -> dict[str, WebFile]:
+def web_files(files: Mapping[str, bytes]) -> dict[str, WebFile]:
     """Each file as it is served. ValueError for one whose content type is not known."""
-    return {name: _read(name, path) for name, path in files.items()}
+    return {name: _web_file(name, body) for name, body in files.items()}
 
 
-def _read(name: str, path: Path) -> WebFile:
-    if path.suffix not in CONTENT_TYPES:
-        raise ValueError(f"A file under /web/ must end in one of {', '.join(CONTENT_TYPES)}, got {name!r}.")
-    body = path.read_bytes()
-    return WebFile(body, CONTENT_TYPES[path.suffix], f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+def _web_file(name: str, body: bytes) -> WebFile:
+    ending = name.rpartition(".")[2]
+    if ending not in CONTENT_TYPES:
+        raise ValueError(f"A file under /web/ must end in one of .{', .'.join(CONTENT_TYPES)}, got {name!r}.")
+    return WebFile(body, CONTENT_TYPES[ending], f'"{hashlib.sha256(body).hexdigest()[:32]}"')

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from nystrom_demo.errors import UserError
 from nystrom_demo.limits.budget import current_limits
 from nystrom_demo.limits.validation import (
-    UserError,
     check_choice,
     check_integer,
     check_list,

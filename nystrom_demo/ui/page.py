@@ -10,6 +10,7 @@ import gradio as gr
 
 from nystrom_demo.checkpoints import Library
 from nystrom_demo.figures.roles import css_variables
+from nystrom_demo.ui import web
 from nystrom_demo.ui.api import Endpoints
 from nystrom_demo.ui.events import AT_ONCE, EACH, LAST
 from nystrom_demo.ui.examples import load_examples
@@ -32,7 +33,6 @@ BUILDERS: dict[str, tuple[str, Callable[[Library, gr.HTML], View]]] = {
     "error": ("Error", error_tab.build),
     "time": ("Time", time_tab.build),
 }
-STYLE_SHEETS = Path(__file__).parent / "css"
 PAGE_STATE_JS = (Path(__file__).parent / "page_state.js").read_text(encoding="utf-8")
 HEADER = """<h1>Nyström attention</h1>
 <p>Softmax attention compares every token with every other. Landmark attention compares them through <i>m</i> averages.
@@ -73,7 +73,8 @@ STYLES = ("page", "controls", "sidebar", "answers", "figures")
 LOOK = {
     "theme": gr.themes.Base(primary_hue="blue", secondary_hue="blue", neutral_hue="zinc", **FONTS),
     "css": css_variables(),
-    "css_paths": [STYLE_SHEETS / f"{part}.css" for part in STYLES],
+    "files": web.modules(),
+    "css_paths": [web.FOLDER / "css" / f"{part}.css" for part in STYLES],
 }
 
 

@@ -4,6 +4,7 @@ import html
 from typing import NamedTuple
 
 from nystrom_demo.checkpoints import Checkpoint
+from nystrom_demo.formatting import number
 from nystrom_demo.tasks import TASKS
 
 
@@ -31,12 +32,12 @@ def describe(size: TextSize, num_landmarks: int) -> str:
     if not num_landmarks or num_landmarks >= size.seen:
         return f"<p>{facts}, attended <b>exactly</b></p>"
     noun = "landmark" if num_landmarks == 1 else "landmarks"
-    return f"<p>{facts}, <b>{num_landmarks:,}</b> {noun}: one for <b>{size.seen / num_landmarks:.3g}</b> tokens</p>"
+    return f"<p>{facts}, <b>{num_landmarks:,}</b> {noun}: one for <b>{number(size.seen / num_landmarks)}</b> tokens</p>"
 
 
 def checkpoint_line(checkpoint: Checkpoint) -> str:
     """Name and size, as markup."""
-    return f"{html.escape(checkpoint.name)}, {checkpoint.num_parameters / 1e6:.3g} million parameters"
+    return f"{html.escape(checkpoint.name)}, {number(checkpoint.num_parameters / 1e6)} million parameters"
 
 
 def new_head_notice(checkpoint: Checkpoint) -> str:

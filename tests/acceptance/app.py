@@ -31,6 +31,7 @@ REDRAW_TOKENS = 1_024
 MAPS, OTHER_HEAD, REPEATED = "click to maps, new text", "click to maps, other head", "click to maps, asked before"
 FIRST, TENTH = "first request", "tenth request"
 OUR_PAGE, BARE_PAGE, REDRAWN = "the page in Chromium", "a bare gradio page in Chromium", "redraw in Chromium"
+DIALS = ((184, 16), (184, 100), (512, 64))  # n and m
 WORDS = "the film was long and the river ran by the old house in the city where mary smith went to work".split()  # noqa: SIM905
 QUESTION = "where was the old house"
 OPTIONS = ("by the river", "in the film")
@@ -72,6 +73,10 @@ def fresh(task: str) -> str:
 
 def passes(task: str) -> str:
     return f"the model's two passes, {task}"
+
+
+def dialled(m: int) -> str:
+    return f"a move of the slider about m = {m}"
 
 
 class Texts:
@@ -233,7 +238,9 @@ def weigh_pages(server: Server, texts: Texts, options: argparse.Namespace) -> li
             for what, url in ((OUR_PAGE, server.url), (BARE_PAGE, bare.url)):
                 loads[what].append(Answer(*pages.load(browser, url)))
         drawn = pages.redraws(browser, server.url, texts.of(REDRAW_TOKENS), options.repeats)
+        dials = [(n, m, pages.dial(browser, server.url, texts.of(n), m, options.repeats)) for n, m in DIALS]
     found = [Point(what, 0, answers) for what, answers in loads.items()]
+    found += [Point(dialled(m), n, [Answer(seconds, 0) for seconds in moves]) for n, m, moves in dials]
     return [*found, Point(REDRAWN, REDRAW_TOKENS, [Answer(seconds, 0) for seconds in drawn])]
 
 

@@ -26,6 +26,17 @@ REDRAW = """(head) => new Promise((done, fail) => {
   document.querySelector(`#attention-mosaic .cell[data-head='${head}']`).click();
 })"""
 
+# Notes how long each move of a slider takes: from the page's first hearing of it until the frame that shows it is made.
+NOTE_MOVES = """() => {
+  window.moves = [];
+  const made = new MessageChannel();
+  made.port1.onmessage = ({ data }) => window.moves.push((performance.now() - data) / 1000);
+  window.addEventListener('input', () => {
+    const began = performance.now();
+    requestAnimationFrame(() => made.port2.postMessage(began));
+  }, { capture: true });
+}"""
+
 
 class Load(NamedTuple):
     """Seconds from the address to the page's own text field, and the bytes on the wire until it is at rest."""
@@ -74,8 +85,30 @@ def load(browser: Any, url: str) -> Load:
 
 def redraws(browser: Any, url: str, text: str, repeats: int) -> list[float]:
     """Seconds from the click on another head of `text` to its drawn maps, the first click left out."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
+    page = _open_maps(browser, url, text)
+    heads = page.eval_on_selector_all("#attention-mosaic .cell", "cells => cells.map((cell) => cell.dataset.head)")
+    order = [heads[(turn + 1) % len(heads)] for turn in range(repeats + 1)]  # the first head is shown
+    seconds = [page.evaluate(REDRAW, head) for head in order]
+    page.context.close()
+    return seconds[1:]
+
+
+def dial(browser: Any, url: str, text: str, m: int, repeats: int) -> list[float]:
+    """Seconds from a move of the slider of landmarks, about m, to its drawn maps, the first few moves left out."""
+    page = _open_maps(browser, f"{url}?m={m}", text)
+    page.evaluate(NOTE_MOVES)
+    page.locator("#bench-landmarks input[type=range]").focus()
+    for turn in range(repeats + 3):
+        page.keyboard.press("ArrowLeft" if turn % 2 else "ArrowRight")
+        page.wait_for_function(f"window.moves.length === {turn + 1}")
+    seconds = page.evaluate("window.moves")
+    page.context.close()
+    return seconds[3:]
+
+
+def _open_maps(browser: Any, url: str, text: str) -> Any:
+    """A page on the Attention tab, the maps and the mosaic of this text drawn."""
+    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.goto(url)
     page.get_by_role("tab", name="Attention").click()
@@ -84,8 +117,4 @@ def redraws(browser: Any, url: str, text: str, repeats: int) -> list[float]:
     page.locator("#bench-text textarea").fill(text)
     page.wait_for_function(f"shown => document.querySelector('{VIEWER}').dataset.shown !== shown", arg=before)
     page.wait_for_selector("#attention-mosaic .cell[aria-busy=false]")
-    heads = page.eval_on_selector_all("#attention-mosaic .cell", "cells => cells.map((cell) => cell.dataset.head)")
-    order = [heads[(turn + 1) % len(heads)] for turn in range(repeats + 1)]  # the first head is shown
-    seconds = [page.evaluate(REDRAW, head) for head in order]
-    context.close()
-    return seconds[1:]
+    return page

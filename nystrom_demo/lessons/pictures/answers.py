@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 
 from nystrom_demo.errors import UserError
+from nystrom_demo.formatting import as_probability, number
 from nystrom_demo.lessons.case import Case
 from nystrom_demo.lessons.scene import Block, Chart, Curve, Reading, Scene
 from nystrom_demo.tasks.entities import TagReader
@@ -37,13 +38,13 @@ def answers(case: Case) -> Scene:
         "few": str(FEW),
         "label_exact": exact.answer,
         "label_few": few.answer,
-        "p_exact": f"{exact.probability:.4f}",
-        "p_few": f"{few.probability:.4f}",
+        "p_exact": as_probability(exact.probability),
+        "p_few": as_probability(few.probability),
     }
     summary = (
-        f"Exact attention calls the mood {exact.answer} with probability {exact.probability:.4f}; all three task "
-        f"heads still choose what they choose with it at {_agreeing(heads.values(), ladder)}, and with {case.m} their "
-        f"probabilities move by up to {changes[ladder.index(case.m)]:.2f}."
+        f"Exact attention calls the mood {exact.answer} with probability {as_probability(exact.probability)}; all "
+        f"three task heads still choose what they choose with it at {_agreeing(heads.values(), ladder)}, and with "
+        f"{case.m} their probabilities move by up to {number(changes[ladder.index(case.m)])}."
     )
     rows, outcome = _charts(heads, ladder, case.m, changes), "stays" if few.agrees else "changes"
     return case.scene(rows, readings, summary, outcome, facts)

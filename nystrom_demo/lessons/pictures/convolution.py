@@ -4,6 +4,7 @@ import torch
 
 from nystrom_demo.attention import depthwise_convolution
 from nystrom_demo.errors import UserError
+from nystrom_demo.formatting import number
 from nystrom_demo.lessons.case import Case
 from nystrom_demo.lessons.scene import CHANNELS, TOKENS, Bars, Block, Matrix, Reading, Scene, Sign, scale_end
 
@@ -26,13 +27,13 @@ def convolution(case: Case) -> Scene:
     )
     outcome = "small" if ratio < 0.1 else "medium" if ratio <= 1 else "large"
     facts = {
-        "conv_ratio": f"{ratio:.2f}",
-        "largest_tap": f"{own[largest]:.2g}",
+        "conv_ratio": number(ratio),
+        "largest_tap": number(own[largest]),
         "largest_offset": str(largest - reach),
     }
     summary = (
-        f"The filter of head {case.head + 1} adds a part {ratio:.2f} times as long as the attention's; its largest "
-        f"tap, {own[largest]:.2g}, sits at offset {largest - reach}."
+        f"The filter of head {case.head + 1} adds a part {number(ratio)} times as long as the attention's; its largest "
+        f"tap, {number(own[largest])}, sits at offset {largest - reach}."
     )
     rows = (_parts(attended, convolved), *_filters(taps, case.head))
     return case.scene(rows, readings, summary, outcome, facts)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from nystrom_demo.benchmark import HeadCounts, Measurement, time_attention
 from nystrom_demo.errors import UserError
+from nystrom_demo.formatting import count, duration
 from nystrom_demo.lessons.case import Case
-from nystrom_demo.lessons.scene import Chart, Curve, Reading, Scene, count
+from nystrom_demo.lessons.scene import Chart, Curve, Reading, Scene
 
 COUNTED_LENGTHS = tuple(2**i for i in range(4, 15))  # both here beside the text's own
 TIMED_LENGTHS = (64, 256, 1024)
@@ -43,15 +44,15 @@ def cost(case: Case) -> Scene:
     )
     facts = {
         "n": count(n),
-        "time_exact": f"{exact_ms:.2f} ms",
-        "time_landmark": f"{landmark_ms:.2f} ms",
+        "time_exact": duration(exact_ms / 1e3),
+        "time_landmark": duration(landmark_ms / 1e3),
         "crossing": count(counted.crossing),
         "faster": _where_faster(points),
     }
     summary = (
-        f"At {count(n)} tokens exact attention of one layer took {exact_ms:.2f} ms and landmarks {landmark_ms:.2f} ms "
-        f"on this machine; of the lengths timed landmarks were faster at {facts['faster']}. The counts of "
-        f"multiply-adds cross at {count(counted.crossing)} tokens."
+        f"At {count(n)} tokens exact attention of one layer took {facts['time_exact']} and landmarks "
+        f"{facts['time_landmark']} on this machine; of the lengths timed landmarks were faster at {facts['faster']}. "
+        f"The counts of multiply-adds cross at {count(counted.crossing)} tokens."
     )
     measured = (
         _measured(points, "time of one layer, measured", "ms", lambda point: 1e3 * point.best, n),

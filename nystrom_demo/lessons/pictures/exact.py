@@ -3,19 +3,9 @@
 import torch
 
 from nystrom_demo.attention import softmax_attention_map
+from nystrom_demo.formatting import count, percent, weight
 from nystrom_demo.lessons.case import Case, relative_error
-from nystrom_demo.lessons.scene import (
-    CHANNELS,
-    TOKENS,
-    Block,
-    Matrix,
-    Reading,
-    Scene,
-    Sign,
-    count,
-    percent,
-    scale_end,
-)
+from nystrom_demo.lessons.scene import CHANNELS, TOKENS, Block, Matrix, Reading, Scene, Sign, scale_end
 
 PINV_CUTOFF = 0.05  # singular values of W below this share of the largest count as zero, or noise is what is inverted
 
@@ -41,7 +31,7 @@ def every_token(case: Case) -> Scene:
     giver, taker = (f"token {place + 1} “{case.words[place]}”" for place in (i, j))
     summary = (
         f"Exact attention of layer {case.inputs.layer + 1}, head {case.head + 1}: {count(n)} by {count(n)} weights; "
-        f"the largest, {exact.max():.2f}, is what {giver} gives {taker}."
+        f"the largest, {weight(exact.max())}, is what {giver} gives {taker}."
     )
     return case.scene((_one_head(case), _all_heads(case)), readings, summary, "four", facts)
 

@@ -4,22 +4,10 @@ import torch
 
 from nystrom_demo.analysis import pinv_iterates, pinv_residuals
 from nystrom_demo.attention import segment_means, softmax_attention_map
+from nystrom_demo.formatting import count, distance, number, percent, weight
 from nystrom_demo.lessons.case import Case
 from nystrom_demo.lessons.pictures.landmarks import product_blocks
-from nystrom_demo.lessons.scene import (
-    LANDMARKS,
-    TOKENS,
-    Block,
-    Chart,
-    Curve,
-    Matrix,
-    Reading,
-    Scene,
-    Sign,
-    count,
-    distance,
-    percent,
-)
+from nystrom_demo.lessons.scene import LANDMARKS, TOKENS, Block, Chart, Curve, Matrix, Reading, Scene, Sign
 
 STEPS = 12
 PREDICTED_STEP = 6  # the one whose residuals are compared
@@ -44,15 +32,15 @@ def pseudo_inverse(case: Case) -> Scene:
     )
     scales = _first_scales(case)
     facts = {
-        "residual_own": f"{own[PREDICTED_STEP]:.3g}",
-        "residual_shared": f"{shared[PREDICTED_STEP]:.3g}",
-        "c_own": f"{scales[case.head]:.2f}",
-        "c_shared": f"{max(scales):.2f}",
+        "residual_own": number(own[PREDICTED_STEP]),
+        "residual_shared": number(shared[PREDICTED_STEP]),
+        "c_own": number(scales[case.head]),
+        "c_shared": number(max(scales)),
     }
     summary = (
-        f"The pseudo-inverse of A, {count(case.m)} by {count(case.m)} with condition number {condition:,.0f}: after "
-        f"{step} steps the residual is {own[step]:.2g} from the head's own norms and {shared[step]:.2g} from the "
-        "largest of the heads."
+        f"The pseudo-inverse of A, {count(case.m)} by {count(case.m)} with condition number {number(condition)}: after "
+        f"{step} steps the residual is {number(own[step])} from the head's own norms and {number(shared[step])} from "
+        "the largest of the heads."
     )
     rows = (_estimate_blocks(A, Z, step), (_residual_chart(own, shared, step),))
     return case.scene(rows, readings, summary, _smaller(own[PREDICTED_STEP], shared[PREDICTED_STEP]), facts)
@@ -102,8 +90,8 @@ def signs(case: Case) -> Scene:
         "sums_late": distance(distances[STEPS]),
     }
     summary = (
-        f"{percent(share)} of the landmark weights are negative, the lowest {landmark.min():.3f}; the row sum farthest "
-        f"from one is {distance(farthest)} away."
+        f"{percent(share)} of the landmark weights are negative, the lowest {weight(landmark.min())}; the row "
+        f"sum farthest from one is {distance(farthest)} away."
     )
     rows = (product_blocks(case), _signed_blocks(landmark), (_steps_chart(shares, distances, min(steps, STEPS)),))
     return case.scene(rows, readings, summary, outcome, facts)

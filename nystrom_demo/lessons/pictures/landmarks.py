@@ -3,6 +3,7 @@
 import torch
 
 from nystrom_demo.attention import segment_means
+from nystrom_demo.formatting import count, number
 from nystrom_demo.lessons.case import Case
 from nystrom_demo.lessons.scene import (
     CHANNELS,
@@ -14,7 +15,6 @@ from nystrom_demo.lessons.scene import (
     Scene,
     Sign,
     Words,
-    count,
     scale_end,
 )
 
@@ -33,10 +33,10 @@ def landmarks(case: Case) -> Scene:
         Reading("mean length of a query landmark", landmark_length, ".4f", secret=True),
     )
     outcome = "under_half" if ratio < 0.5 else "most" if ratio < 0.9 else "nearly"
-    facts = {"m": count(m), "n": count(case.n), "length_ratio": f"{ratio:.2f}"}
+    facts = {"m": count(m), "n": count(case.n), "length_ratio": number(ratio)}
     summary = (
         f"{count(case.n)} tokens in {count(m)} segments of at most {longest}; a query landmark is on average "
-        f"{ratio:.2f} times as long as a token's query."
+        f"{number(ratio)} times as long as a token's query."
     )
     segments = Words("segment", "neutral", "segments", case.words, case.factors.segments.tolist())
     rows = ((segments,), _averages(case.q, q_landmarks, k_landmarks))
@@ -72,8 +72,8 @@ def kernels(case: Case) -> Scene:
         "break_even": f"{(2**0.5 - 1) * n:.1f}",  # the root m of 2 n m + m² = n²
     }
     summary = (
-        f"F, A and B of {count(m)} landmarks hold {count(held)} numbers, {held / whole:.2f} times the {count(whole)} "
-        "of exact attention."
+        f"F, A and B of {count(m)} landmarks hold {count(held)} numbers, {number(held / whole)} times the "
+        f"{count(whole)} of exact attention."
     )
     exact = (Sign("in place of"), Matrix("", "exact", "S", case.maps.exact, (TOKENS, TOKENS)))
     middle = Matrix("kernel_2", "kernel_2", "A", case.factors.kernel_2, (LANDMARKS, LANDMARKS))

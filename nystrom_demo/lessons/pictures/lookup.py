@@ -3,9 +3,10 @@
 import torch
 
 from nystrom_demo.analysis import LayerInputs, Maps, attention_maps, error_against_landmarks
+from nystrom_demo.formatting import percent
 from nystrom_demo.lessons.case import Case
 from nystrom_demo.lessons.pictures.product import error_chart
-from nystrom_demo.lessons.scene import CHANNELS, Block, Matrix, Reading, Scene, percent
+from nystrom_demo.lessons.scene import CHANNELS, Block, Matrix, Reading, Scene
 
 SYNTHETIC_TOKENS, SYNTHETIC_WIDTH, SEED = 64, 32, 0
 SYNTHETIC = "synthetic token"

@@ -8,6 +8,7 @@ import torch
 
 from nystrom_demo.analysis import collect_layers, padding_errors
 from nystrom_demo.attention import segment_means
+from nystrom_demo.formatting import count, percent
 from nystrom_demo.lessons.case import Case, segment_ends
 from nystrom_demo.lessons.scene import (
     CHANNELS,
@@ -20,8 +21,6 @@ from nystrom_demo.lessons.scene import (
     Scene,
     Sign,
     Words,
-    count,
-    percent,
     scale_end,
 )
 

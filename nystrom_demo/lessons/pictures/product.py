@@ -3,9 +3,10 @@
 import pandas as pd
 
 from nystrom_demo.analysis import error_against_landmarks, landmark_ladder
+from nystrom_demo.formatting import count, number, percent
 from nystrom_demo.lessons.case import Case
 from nystrom_demo.lessons.pictures.landmarks import product_blocks
-from nystrom_demo.lessons.scene import TOKENS, Block, Chart, Curve, Matrix, Reading, Scene, count, percent, scale_end
+from nystrom_demo.lessons.scene import TOKENS, Block, Chart, Curve, Matrix, Reading, Scene, scale_end
 
 
 def together(case: Case) -> Scene:
@@ -22,7 +23,7 @@ def together(case: Case) -> Scene:
     )
     ratio = error / best if best else 1.0
     outcome = "near" if ratio <= 1.25 else "double" if ratio <= 2 else "far"
-    facts = {"m": count(m), "error": percent(error), "best": percent(best), "ratio": f"{ratio:.2f}"}
+    facts = {"m": count(m), "error": percent(error), "best": percent(best), "ratio": number(ratio)}
     summary = (
         f"With {count(m)} landmarks the relative error is {percent(error)}; no matrix of that rank has less than "
         f"{percent(best)}."

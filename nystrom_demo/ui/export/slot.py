@@ -1,19 +1,13 @@
 """A place for one figure: caption, figure, the sentence that its data make, ways to take it away, and its code."""
 
 from html import escape
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
 import plotly.graph_objects as go
 
 from nystrom_demo.figures.style import summary_of
-
-FOLDER = Path(__file__).parent
-SAVING_JS = (FOLDER / "saving.js").read_text(encoding="utf-8")  # gradio runs scripts as one function's body
-DRAWING_JS = (FOLDER / "drawing.js").read_text(encoding="utf-8")
-MENU_CSS = (FOLDER / "menu.css").read_text(encoding="utf-8")
-_BUTTONS_HTML = (FOLDER / "buttons.html").read_text(encoding="utf-8").rstrip()
+from nystrom_demo.ui import web
 
 
 class Slot(NamedTuple):
@@ -39,7 +33,7 @@ def figure_slot(title: str, elem_id: str, hint: str = "") -> Slot:
         plot = gr.Plot(elem_id=elem_id, show_label=False, elem_classes="with-figure")
         sentence = gr.HTML(elem_id=f"{elem_id}-note")
         with gr.Column(elem_classes="with-figure"):
-            _menu(f"{elem_id}-menu", "menu.js", "the figure")
+            _menu(f"{elem_id}-menu", "menu", "the figure")
             code = code_section(f"{elem_id}-code")
         return Slot(plot, sentence, code)
 
@@ -83,20 +77,15 @@ def note(sentence: str) -> str:
 
 def answer_menu(elem_id: str) -> None:
     """Ways to take away the markup `.answer` in the same `.answer-slot`; its data-csv holds its numbers."""
-    _menu(elem_id, "answer.js", "the answer", DRAWING_JS)
+    _menu(elem_id, "answer", "the answer")
 
 
-def with_buttons(template: Path) -> str:
-    """A file's HTML with the three buttons of a menu wherever it says `<!-- save buttons -->`."""
-    return template.read_text(encoding="utf-8").replace("<!-- save buttons -->", _BUTTONS_HTML)
-
-
-def _menu(elem_id: str, script: str, what: str, shared: str = "") -> None:
+def _menu(elem_id: str, module: str, what: str) -> None:
     gr.HTML(
         value=None,
-        html_template=with_buttons(FOLDER / "menu.html").format(what=what),
-        css_template=MENU_CSS,
-        js_on_load=f"{SAVING_JS}\n{shared}\n{(FOLDER / script).read_text(encoding='utf-8')}",
+        html_template=web.template("export/menu.html").format(what=what),
+        css_template=web.style("menu"),
+        js_on_load=web.starting(f"export/{module}.js"),
         apply_default_css=False,
         elem_id=elem_id,
     )

@@ -1,4 +1,4 @@
-"""The tour's front end: the .js, .css and .html files of its two components, and what they are sent."""
+"""The tour's two components, which ui/web/tour draws, and what they are sent."""
 
 from nystrom_demo.ui.learn.components import picture_view, text_view
 from nystrom_demo.ui.learn.payload import picture_payload, text_payload

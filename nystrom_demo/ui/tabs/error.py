@@ -25,7 +25,7 @@ from nystrom_demo.analysis.spectra import PINV_STEPS
 from nystrom_demo.checkpoints import Library
 from nystrom_demo.config import AttentionSettings
 from nystrom_demo.figures import curves
-from nystrom_demo.figures.words import percent
+from nystrom_demo.formatting import percent
 from nystrom_demo.limits.admission import admit_heads, admit_ladder
 from nystrom_demo.limits.cache import ANSWERS, about
 from nystrom_demo.model import NystromformerModel

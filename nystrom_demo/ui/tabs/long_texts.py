@@ -12,7 +12,7 @@ from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.config import AttentionSettings
 from nystrom_demo.errors import UserError
 from nystrom_demo.figures.lengths import error_against_length as draw
-from nystrom_demo.figures.words import duration, percent
+from nystrom_demo.formatting import duration, percent
 from nystrom_demo.limits.admission import admit_lengths
 from nystrom_demo.limits.validation import check_integer
 from nystrom_demo.snippets import HeadView, errors

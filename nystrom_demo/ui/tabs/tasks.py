@@ -16,7 +16,7 @@ import torch
 from nystrom_demo.checkpoints import Checkpoint, Library
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.figures.answers import answer_curve
-from nystrom_demo.figures.words import counted
+from nystrom_demo.formatting import counted, duration
 from nystrom_demo.limits.admission import admit_answer
 from nystrom_demo.limits.cache import ANSWERS, about
 from nystrom_demo.limits.parallel import SIDE_BY_SIDE
@@ -233,15 +233,15 @@ def swept_settings(state: PageState) -> AttentionSettings:
 
 def describe_latency(latency: Latency, checkpoint: Checkpoint, reader: Reader) -> str:
     """Both medians in a sentence, with how they were taken."""
-    exact, landmark = (1_000 * seconds for seconds in latency.medians)
+    exact, landmark = map(duration, latency.medians)
     runs, windows = len(latency.exact), len(reader.windows)
     cuda = checkpoint.device.type == "cuda"
     where = torch.cuda.get_device_name() if cuda else counted(torch.get_num_threads(), "CPU thread", "CPU threads")
     how = f"Median of {runs} runs each, by turns, after a warm-up" if runs > 1 else "One run each, after a warm-up"
     read = f", {windows:,} windows of up to {max(map(len, reader.windows)):,} tokens" if windows > 1 else ""
     return (
-        f'<p class="cost">Forward pass: <b class="exact">{exact:.3g} ms</b> exact, '
-        f'<b class="landmark">{landmark:.3g} ms</b> over landmarks. <small>{how}, on {where}{read}.</small></p>'
+        f'<p class="cost">Forward pass: <b class="exact">{exact}</b> exact, '
+        f'<b class="landmark">{landmark}</b> over landmarks. <small>{how}, on {where}{read}.</small></p>'
     )
 
 

@@ -17,7 +17,7 @@ from nystrom_demo.checkpoints import Library
 from nystrom_demo.errors import UserError
 from nystrom_demo.figures.growth import counted_costs, timing
 from nystrom_demo.figures.summaries import EXACT_METHOD, LANDMARK_METHOD, meeting
-from nystrom_demo.figures.words import counted, duration, memory
+from nystrom_demo.formatting import counted, duration, memory
 from nystrom_demo.limits.admission import admit_timed_model, timed_call_bytes
 from nystrom_demo.snippets.times import for_counts, for_times
 from nystrom_demo.ui.events import AT_ONCE, ONCE

@@ -5,7 +5,7 @@ from html import escape
 
 import pandas as pd
 
-from nystrom_demo.figures.words import as_probability
+from nystrom_demo.formatting import as_probability
 from nystrom_demo.tasks import Answers
 from nystrom_demo.ui.task_views.markup import Comparison, Stretch, bars, marked_text
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from nystrom_demo.figures.words import as_probability
+from nystrom_demo.formatting import as_probability
 from nystrom_demo.tasks import Choice
 from nystrom_demo.ui.task_views.markup import Comparison, bars
 

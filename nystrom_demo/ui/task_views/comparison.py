@@ -6,7 +6,7 @@ import pandas as pd
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.figures.style import as_csv
-from nystrom_demo.figures.words import counted
+from nystrom_demo.formatting import counted
 from nystrom_demo.tasks.reading import Reader
 from nystrom_demo.ui.task_views.inputs import TaskInputs
 from nystrom_demo.ui.task_views.markup import columns

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from nystrom_demo.figures.words import as_probability
+from nystrom_demo.formatting import as_probability
 from nystrom_demo.tasks import Classification
 from nystrom_demo.ui.task_views.markup import Comparison, bars
 

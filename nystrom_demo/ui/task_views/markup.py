@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from nystrom_demo.figures.words import as_probability
+from nystrom_demo.formatting import as_probability
 
 EXCERPT_CHARS = 1_400
 

@@ -1,8 +1,7 @@
 """The matrix viewer: exact, landmark and difference maps of one head, and a mosaic of all heads, drawn in the browser.
 
 payload.py, tokens.py and words.py say what is sent, code.py how to compute it elsewhere, components.py loads the front
-end into gradio; the .js and .css files beside them are the front end. A hover, a zoom and every option stay in the
-browser.
+end, ui/web/viewer, into gradio. A hover, a zoom and every option stay in the browser.
 """
 
 from nystrom_demo.ui.viewer.code import code_for_head

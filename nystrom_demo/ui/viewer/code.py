@@ -6,10 +6,11 @@ _HEAD = """\
 from nystrom_demo import AttentionSettings
 from nystrom_demo.analysis import attention_maps, cell_recipe, collect_layers, head_factors
 from nystrom_demo.checkpoints import load_checkpoint
+from nystrom_demo.formatting import percent
 
 {reading}maps = attention_maps(inputs, head, settings)  # exact, landmark and difference, each (n, n)
 
-print(f"misses the exact map by {{maps.difference.norm() / maps.exact.norm():.1%}}")
+print(f"misses the exact map by {{percent(maps.difference.norm() / maps.exact.norm())}}")
 print(f"negative entries: {{int((maps.landmark < 0).sum()):,}}")
 print(f"row sums: {{maps.landmark.sum(-1).min():.3f}} … {{maps.landmark.sum(-1).max():.3f}}")
 

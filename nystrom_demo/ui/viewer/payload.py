@@ -11,15 +11,21 @@ from typing import Any
 
 import pandas as pd
 import torch
+from torch.utils.weak import WeakIdKeyDictionary
 
 from nystrom_demo.analysis import LayerInputs, attention_maps, head_factors
+from nystrom_demo.attention import segment_means, softmax_attention_map
 from nystrom_demo.config import AttentionSettings
 from nystrom_demo.errors import UserError
+from nystrom_demo.formatting import percent
 from nystrom_demo.ui.viewer.tokens import ShownToken
 from nystrom_demo.ui.viewer.words import head_words, strongest_cell
 
 MAX_TOKENS = 4096
+MAX_LIVE_TOKENS = 1024  # of a text whose landmarks move under the hand, see viewer/head.js
+MOST_COEFFICIENTS = 25_000_000  # entries of kernel_2 in all: every m of 184 tokens under 12 heads
 MAX_LANDMARKS = 1024  # kernel_2⁺ alone is 5.6 MB in base64 there
+_KEPT_COEFFICIENTS = WeakIdKeyDictionary()
 
 
 def head_payload(
@@ -28,8 +34,10 @@ def head_payload(
     """One head as JSON: shapes, float32 arrays in base64 (row by row), tokens, segments, sentences.
 
     n, m, dim, scale; exact: true where each token is its own landmark, and then without kernel_2_inv; q, k (n × dim);
-    kernel_2_inv (m × m); segments: each token's landmark; text: a fingerprint of the tokens, for the browser to know
-    when the text is another one; strongest: the cell to begin with; key: a fingerprint of everything shown.
+    kernel_2_inv (m × m), after pinv_iterations steps; coefficients: for the browser's own pseudo-inverse at another m,
+    see `first_coefficients`, none where own_estimate is true; segments: each token's landmark; text: a fingerprint of
+    the tokens, for the browser to know when the text is another one; strongest: the cell to begin with; key: a
+    fingerprint of everything shown.
     ValueError past MAX_TOKENS or MAX_LANDMARKS.
     """
     text = layer_inputs.text()
@@ -48,6 +56,9 @@ def head_payload(
         "exact": m == n,
         "q": _base64(text.q[0, head]),
         "k": _base64(text.k[0, head]),
+        "pinv_iterations": settings.pinv_iterations,
+        "own_estimate": settings.inv_coeff_init_option,
+        "coefficients": _base64(_coefficients(layer_inputs, settings)),
         "kernel_2_inv": None if m == n else _base64(factors.kernel_2_inv),
         "segments": factors.segments.tolist(),
         "tokens": [token._asdict() for token in tokens],
@@ -56,6 +67,31 @@ def head_payload(
         "words": head_words(maps, layer_inputs.layer, head, m, [token.label for token in tokens]),
     }
     return payload | {"key": _fingerprint(payload)}
+
+
+def first_coefficients(layer_inputs: LayerInputs) -> torch.Tensor:
+    """The divisor c of the pseudo-inverse's first estimate over all heads, for each m from 1 on, below n.
+
+    As far as MOST_COEFFICIENTS goes. The other heads' q and k, from which the browser could tell, are too much to send.
+    """
+    text = layer_inputs.text()
+    found, entries = [], 0
+    for m in range(1, text.num_tokens):
+        entries += text.num_heads * m * m
+        if entries > MOST_COEFFICIENTS:
+            break
+        kernel_2 = softmax_attention_map(*(segment_means(x, m)[0] for x in (text.q, text.k)), scale=text.scale)[0]
+        found.append(float((kernel_2.sum(-2).amax(-1) * kernel_2.sum(-1).amax(-1)).amax()))
+    return torch.tensor(found)
+
+
+def _coefficients(layer_inputs: LayerInputs, settings: AttentionSettings) -> torch.Tensor:
+    """Those of a layer, where the browser needs them; kept as long as the layer itself is, for its other heads."""
+    if settings.inv_coeff_init_option or layer_inputs.num_tokens > MAX_LIVE_TOKENS:
+        return torch.tensor([])
+    if layer_inputs.q not in _KEPT_COEFFICIENTS:
+        _KEPT_COEFFICIENTS[layer_inputs.q] = first_coefficients(layer_inputs)
+    return _KEPT_COEFFICIENTS[layer_inputs.q]
 
 
 def check_sizes(num_tokens: int, num_landmarks: int) -> None:
@@ -95,7 +131,7 @@ def _mosaic_lead(errors: pd.DataFrame, n: int, m: int) -> str:
 
 
 def _head_in_words(line: pd.Series) -> str:
-    return f"{line['frobenius']:.1%} in layer {line['layer'] + 1:.0f}, head {line['head'] + 1:.0f}"
+    return f"{percent(line['frobenius'])} in layer {line['layer'] + 1:.0f}, head {line['head'] + 1:.0f}"
 
 
 def _base64(x: torch.Tensor) -> str:

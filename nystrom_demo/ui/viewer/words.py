@@ -1,11 +1,10 @@
 """What is said about one head's maps, in sentences with live numbers."""
 
-from decimal import Decimal
-
 import torch
 
 from nystrom_demo.analysis import Maps
 from nystrom_demo.checkpoints.capitals import MARK
+from nystrom_demo.formatting import decimal, number, percent, weight
 
 ROW_SUM_SLACK = 0.01  # a row's sum is called off when it is further from one than this
 
@@ -43,10 +42,10 @@ def _lead(maps: Maps, m: int, labels: list[str]) -> str:
     row, column = strongest_cell(maps)
     largest = float(maps.difference[row, column])
     return (
-        f"{m:,} {'landmark' if m == 1 else 'landmarks'} for {n:,} tokens, about {n / m:.3g} tokens each. "
-        f"The landmark map misses the exact one by {error:.1%} of its size (Frobenius norm). They differ most where "
-        f"‹{labels[row]}› reads ‹{labels[column]}›: {_number(maps.exact[row, column])} exactly, "
-        f"{_number(maps.landmark[row, column])} through landmarks, {_number(largest, sign=True)}."
+        f"{m:,} {'landmark' if m == 1 else 'landmarks'} for {n:,} tokens, about {number(n / m)} tokens each. "
+        f"The landmark map misses the exact one by {percent(error)} of its size (Frobenius norm). They differ most "
+        f"where ‹{labels[row]}› reads ‹{labels[column]}›: {weight(maps.exact[row, column])} exactly, "
+        f"{weight(maps.landmark[row, column])} through landmarks, {weight(largest, sign=True)}."
     )
 
 
@@ -65,8 +64,8 @@ def _negative(maps: Maps, m: int) -> str:
         return f"None of the {n * n:,} entries of the landmark map is negative here, though nothing forbids it."
     row, column = _place(-maps.landmark)
     return (
-        f"{count:,} of the {n * n:,} entries of the landmark map ({_share(count / n**2)}) are negative, the lowest "
-        f"{_number(maps.landmark[row, column])}. A softmax has none; the pseudo-inverse of kernel_2 has entries of "
+        f"{count:,} of the {n * n:,} entries of the landmark map ({percent(count / n**2)}) are negative, the lowest "
+        f"{weight(maps.landmark[row, column])}. A softmax has none; the pseudo-inverse of kernel_2 has entries of "
         f"both signs, and so can its product."
     )
 
@@ -78,9 +77,9 @@ def _row_sums(maps: Maps, m: int) -> str:
         return "Every row sums to one, as a softmax does."
     off = int(((sums - 1).abs() > ROW_SUM_SLACK).sum())
     return (
-        f"Rows of the landmark map sum to {float(sums.min()):.3f} … {float(sums.max()):.3f}; {off:,} of {n:,} are more "
-        f"than {ROW_SUM_SLACK} from one. kernel_1 and kernel_3 are softmaxes, but the pseudo-inverse between them is "
-        f"only approximate, so nothing holds the sums at one."
+        f"Rows of the landmark map sum to {decimal(sums.min(), 3)} … {decimal(sums.max(), 3)}; {off:,} of {n:,} are "
+        f"more than {ROW_SUM_SLACK} from one. kernel_1 and kernel_3 are softmaxes, but the pseudo-inverse between them "
+        f"is only approximate, so nothing holds the sums at one."
     )
 
 
@@ -90,7 +89,7 @@ def _picture(name: str, matrix: torch.Tensor, labels: list[str]) -> str:
     most = int(means.argmax())
     return (
         f"{name}, {len(matrix):,} by {len(matrix):,}, rows read from columns. Most is read from ‹{labels[most]}›, "
-        f"{float(means[most]):.1%} on average; the largest entry is {_number(matrix[row, column])}, where "
+        f"{percent(means[most])} on average; the largest entry is {weight(matrix[row, column])}, where "
         f"‹{labels[row]}› reads ‹{labels[column]}›."
     )
 
@@ -101,8 +100,8 @@ def _difference_picture(maps: Maps, labels: list[str]) -> str:
     row, column = _place(maps.difference)
     low_row, low_column = _place(-maps.difference)
     return (
-        f"Landmark minus exact attention, from {_number(maps.difference[low_row, low_column], sign=True)} "
-        f"(‹{labels[low_row]}› reads ‹{labels[low_column]}›) to {_number(maps.difference[row, column], sign=True)} "
+        f"Landmark minus exact attention, from {weight(maps.difference[low_row, low_column], sign=True)} "
+        f"(‹{labels[low_row]}› reads ‹{labels[low_column]}›) to {weight(maps.difference[row, column], sign=True)} "
         f"(‹{labels[row]}› reads ‹{labels[column]}›)."
     )
 
@@ -114,14 +113,3 @@ def _place(matrix: torch.Tensor) -> tuple[int, int]:
 
 def _norm(matrix: torch.Tensor) -> float:
     return float(torch.linalg.matrix_norm(matrix))
-
-
-def _share(share: float) -> str:
-    return f"{share:.1%}" if share >= 0.001 else f"{share:.3%}"
-
-
-def _number(value: torch.Tensor | float, *, sign: bool = False) -> str:
-    """Three decimals, or two significant digits where those would show little."""
-    value = float(value)
-    digits = f"{value:.3f}" if abs(value) >= 0.01 else f"{Decimal(f'{value:.2g}'):f}"
-    return ("+" if sign and value > 0 else "") + digits.replace("-", "−")

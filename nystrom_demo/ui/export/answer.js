@@ -1,9 +1,0 @@
-// The menu below an answer: what the page shows of it, and its numbers.
-
-const answer = () => element.closest('.answer-slot').querySelector('.answer');
-
-wireSaving(element.querySelectorAll('[data-save]'), {
-  name: () => 'nystrom-answer',
-  svg: () => drawnAgain(answer(), answer().querySelector('.verdict').textContent),
-  csv: () => answer().dataset.csv,
-});

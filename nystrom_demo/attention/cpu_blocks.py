@@ -26,7 +26,7 @@ def blocks_suit(q: torch.Tensor, landmarks: int) -> bool:
     """Whether to go in blocks: rows fill one, on a CPU, in full precision, no gradient or graph recorded."""
     return (
         q.device.type == "cpu"
-        and len(q) > 0
+        and q.shape[0] > 0
         and q.dtype in (torch.float32, torch.float64)
         and not torch.is_autocast_enabled("cpu")
         and not torch.is_grad_enabled()

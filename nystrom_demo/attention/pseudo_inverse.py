@@ -30,8 +30,10 @@ def iterative_pinv(
     matrix; without it, transformers' "original", c is the largest of the sample's heads: slower to converge, equally
     safe. Either makes the largest eigenvalue of A Z₀ at most 1, from which the steps converge. No step returns Z₀.
 
-    A step is accepted where it brings ‖I − A Z‖_F down, each matrix for itself. But for rounding every step does; where
-    only rounding is left, which a step multiplies by up to 13/4, that step and all after it change nothing.
+    A step is accepted, each matrix for itself, where it brings ‖I − A Z‖_F down, and where √(‖Z‖₁‖Z‖∞ ‖A‖₁‖A‖∞), which
+    bounds the condition number that Z stands for, stays below 1/(m ε), ε the dtype's: torch.linalg.pinv too takes what
+    is smaller than m ε for zero. But for rounding every step brings the residual down; beyond the bound the steps would
+    invert rounding, which each multiplies by up to 13/4. A step that is not accepted and all after it change nothing.
     """
     if a.dim() != 4 or a.shape[-1] != a.shape[-2]:
         raise ValueError(f"iterative_pinv needs square matrices (batch, heads, m, m), got shape {tuple(a.shape)}.")
@@ -57,24 +59,33 @@ def pinv_step(a: torch.Tensor, estimate: PinvEstimate) -> PinvEstimate:
     inner = torch.baddbmm(az, az, az, beta=7, alpha=-1)  # A Z (7 I − A Z)
     outer = torch.baddbmm(az, az, inner, beta=15, alpha=-1)  # A Z (15 I − inner)
     step = _estimate(a, torch.baddbmm(z, z, outer, beta=13 / 4, alpha=-1 / 4).view(shape))  # ¼ Z (13 I − outer)
-    accepted = step.residual < estimate.residual * (1 - torch.finfo(a.dtype).eps)
+    rounding = torch.finfo(a.dtype).eps
+    falls = step.residual < estimate.residual * (1 - rounding)
+    bounded = _norms(step.z.detach()) * _norms(a.detach()) <= (shape[-1] * rounding) ** -2
+    accepted = falls & bounded[:, :, None, None]
     return PinvEstimate(*(torch.where(accepted, new, old) for new, old in zip(step, estimate, strict=True)))
 
 
 def _estimate(a: torch.Tensor, z: torch.Tensor) -> PinvEstimate:
     az = a @ z
     identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
-    return PinvEstimate(z, az, (identity - az.detach()).square().sum((-2, -1), keepdim=True))
+    residual = (identity - az.detach()).square().sum((-2, -1), keepdim=True)
+    return PinvEstimate(z, az, residual)
 
 
 def _initial_coefficient(a: torch.Tensor, inv_coeff_init_option: bool) -> torch.Tensor:
     """c of Z₀ = Aᵀ/c: (batch, heads, 1, 1), or (batch, 1, 1, 1) for the largest over a sample's heads."""
-    columns = a.abs().sum(-2).amax(-1)  # ‖A‖₁, (batch, heads)
-    rows = a.abs().sum(-1).amax(-1)  # ‖A‖∞, 1 for a softmax
-    c = columns * rows
+    c = _norms(a)
     if not inv_coeff_init_option:
         c = c.amax(-1, keepdim=True)
     return c[:, :, None, None]
+
+
+def _norms(a: torch.Tensor) -> torch.Tensor:
+    """‖A‖₁ ‖A‖∞, (batch, heads), at least the square of the largest singular value."""
+    columns = a.abs().sum(-2).amax(-1)  # ‖A‖₁
+    rows = a.abs().sum(-1).amax(-1)  # ‖A‖∞, 1 for a softmax
+    return columns * rows
 
 
 def accumulator(dtype: torch.dtype) -> torch.dtype:

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.tasks.reading import check_task, read
-from nystrom_demo.tasks.windows import Window, character_span, encode, make_limits, make_windows
+from nystrom_demo.tasks.windows import Window, character_spans, encode, make_limits, make_windows
 
 
 @dataclass(frozen=True)
@@ -114,16 +114,13 @@ class MaskReader:
 
     def result(self, outputs: Sequence[torch.Tensor]) -> MaskedWords:
         scores, tokens = torch.cat(list(outputs))[:, : self.num_words].exp().topk(self.top_k)  # (masks, top_k)
+        spans = character_spans(self.text, self.body.offsets)
         masks = []
         for position, row_scores, row_tokens in zip(self.positions, scores.tolist(), tokens.tolist(), strict=True):
             pairs = zip(row_tokens, row_scores, strict=True)
             candidates = tuple(Candidate(self._word(token), score, token) for token, score in pairs)
-            start, end = character_span(self.text, *self.body.offsets[position])
-            masks.append(MaskFill(position, start, end, candidates))
-        tokens = tuple(
-            Token(self._word(token), *character_span(self.text, *span))
-            for token, span in zip(self.body.ids, self.body.offsets, strict=True)
-        )
+            masks.append(MaskFill(position, *spans[position], candidates))
+        tokens = tuple(Token(self._word(token), *span) for token, span in zip(self.body.ids, spans, strict=True))
         return MaskedWords(tuple(masks), tokens, self.num_tokens, self.num_windows)
 
     def probability(self, outputs: Sequence[torch.Tensor], answer: MaskedWords) -> float:

@@ -30,10 +30,11 @@ def iterative_pinv(
     matrix; without it, transformers' "original", c is the largest of the sample's heads: slower to converge, equally
     safe. Either makes the largest eigenvalue of A Z₀ at most 1, from which the steps converge. No step returns Z₀.
 
-    A step is accepted, each matrix for itself, where it brings ‖I − A Z‖_F down, and where √(‖Z‖₁‖Z‖∞ ‖A‖₁‖A‖∞), which
-    bounds the condition number that Z stands for, stays below 1/(m ε), ε the dtype's: torch.linalg.pinv too takes what
-    is smaller than m ε for zero. But for rounding every step brings the residual down; beyond the bound the steps would
-    invert rounding, which each multiplies by up to 13/4. A step that is not accepted and all after it change nothing.
+    A step is accepted, each matrix for itself, where it brings ‖I − A Z‖_F down and ‖Z‖₁‖Z‖∞ ‖A‖₁‖A‖∞, at least the
+    square of the condition number that Z stands for, stays within 1/ε, ε the dtype's. Without
+    rounding every step brings the residual down. But A Z₀ = A Aᵀ/c holds the squares of A's singular values, so those
+    below √ε of the largest are rounding, which a step multiplies by up to 13/4 and would invert in the end. A step that
+    is not accepted and all after it change nothing.
     """
     if a.dim() != 4 or a.shape[-1] != a.shape[-2]:
         raise ValueError(f"iterative_pinv needs square matrices (batch, heads, m, m), got shape {tuple(a.shape)}.")
@@ -61,7 +62,7 @@ def pinv_step(a: torch.Tensor, estimate: PinvEstimate) -> PinvEstimate:
     step = _estimate(a, torch.baddbmm(z, z, outer, beta=13 / 4, alpha=-1 / 4).view(shape))  # ¼ Z (13 I − outer)
     rounding = torch.finfo(a.dtype).eps
     falls = step.residual < estimate.residual * (1 - rounding)
-    bounded = _norms(step.z.detach()) * _norms(a.detach()) <= (shape[-1] * rounding) ** -2
+    bounded = _norms(step.z.detach()) * _norms(a.detach()) <= 1 / rounding
     accepted = falls & bounded[:, :, None, None]
     return PinvEstimate(*(torch.where(accepted, new, old) for new, old in zip(step, estimate, strict=True)))
 

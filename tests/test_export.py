@@ -1,4 +1,4 @@
-"""One program for any batch and length: torch.export, torch.compile, traces, ONNX; and what others do to a model's modules."""
+"""One program for any batch and length, in every format; and what others do to the modules of a model."""
 
 import logging
 import re

@@ -54,7 +54,7 @@ def depthwise_convolution(
     check_conv_weight(weight, v.shape[1])
     heads, _, kernel, _ = weight.shape
     v = without_padding(v, key_padding_mask)
-    if v.device.type == "cpu" and v.shape[0] > 0 and not makes_a_program():
+    if v.device.type == "cpu" and not makes_a_program() and v.shape[0] > 0:
         return add_band_convolution(add_to, v, weight)
     convolved = F.conv2d(v, weight, padding=(kernel // 2, 0), groups=heads)
     return convolved if add_to is None else add_to + convolved

@@ -132,8 +132,8 @@ class TagReader:
 
 
 def merge_entities(text: str, words: Sequence[TaggedWord], labels: Sequence[str] | None = None) -> tuple[Entity, ...]:
-    """The entities that the words' labels spell. labels: all that the model has, by default the words'."""
-    tags = read_tags([word.label for word in words] if labels is None else labels)
+    """The entities that the words' labels spell. labels: all that the model has, where they are known."""
+    tags = read_tags([word.label for word in words] if labels is None else labels, are_all=labels is not None)
     groups: list[tuple[str, list[TaggedWord]]] = []
     previous = Tag(None, "inside")
     for word in words:

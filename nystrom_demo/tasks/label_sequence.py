@@ -28,11 +28,11 @@ class Tag(NamedTuple):
         return self.kind == kind and self.place in ("begins", "inside")
 
 
-def read_tags(names: Sequence[str]) -> dict[str, Tag]:
+def read_tags(names: Sequence[str], *, are_all: bool = True) -> dict[str, Tag]:
     """What each label of a model says: "B-PER", "b_PER" and "S-PER" are of kind PER, "O" and "o" of none.
 
     B- and I- are always a place. Another letter, "_" or a small letter is one where the model's labels name the same
-    kind with a second letter, so that E-MAIL alone is a kind.
+    kind with a second letter, so that E-MAIL alone is a kind; and where the names are not all that the model has.
     """
     parts = {name: _split(name) for name in names}
     letters: dict[str, set[str]] = {}
@@ -40,7 +40,7 @@ def read_tags(names: Sequence[str]) -> dict[str, Tag]:
         letters.setdefault(kind, set()).add(letter)
     tags = {}
     for name, (letter, kind) in parts.items():
-        is_placed = letter and (name[:2] in ("B-", "I-") or len(letters[kind] - {""}) > 1)
+        is_placed = letter and (name[:2] in ("B-", "I-") or not are_all or len(letters[kind] - {""}) > 1)
         tags[name] = Tag(kind, _PLACES[letter]) if is_placed else Tag(None if name in ("O", "o") else name, "inside")
     return tags
 

@@ -6,6 +6,7 @@ from transformers import PreTrainedConfig
 
 from nystrom_demo.approximations import APPROXIMATIONS
 from nystrom_demo.attention import PINV_ITERATIONS
+from nystrom_demo.attention.checks import check_iterations, check_num_landmarks
 
 IMPLEMENTATIONS = ("nystrom", "sdpa", "eager")
 OTHERS = tuple(name for name in APPROXIMATIONS if name not in IMPLEMENTATIONS)
@@ -23,6 +24,8 @@ class NystromformerConfig(PreTrainedConfig):
     conv_kernel_size: taps of the depthwise convolution residual, odd; None for none.
     segment_means_seq_len: read and written for the sake of existing checkpoints; decides nothing here.
     max_position_embeddings: the longest text, in tokens; the position table has two rows more.
+
+    ValueError, also at an assignment, unless num_landmarks is an integer of at least 1 and pinv_iterations of 0.
     """
 
     model_type = "nystromformer"
@@ -62,6 +65,13 @@ class NystromformerConfig(PreTrainedConfig):
     def validate_output_attentions(self) -> None:
         pass
 
+    def __setattr__(self, key: str, value: object) -> None:
+        if key == "num_landmarks":
+            value = check_num_landmarks(value)
+        elif key == "pinv_iterations":
+            value = check_iterations(value, key)
+        super().__setattr__(key, value)
+
 
 class AttentionSettings(NamedTuple):
     """How one forward pass attends: "nystrom" (landmarks), "sdpa" or "eager" (both exact), and the landmarks' numbers.
@@ -90,11 +100,37 @@ class AttentionSettings(NamedTuple):
 EXACT = AttentionSettings(implementation="sdpa")
 
 
-def check_settings(settings: AttentionSettings) -> AttentionSettings:
-    """The settings themselves. ValueError for an attention that there is not."""
+def as_own_config(config: PreTrainedConfig) -> NystromformerConfig:
+    """The configuration itself, or ours with the fields of transformers' class for the same models.
+
+    TypeError for another model's.
+    """
+    if isinstance(config, NystromformerConfig):
+        return config
+    if getattr(config, "model_type", None) != NystromformerConfig.model_type:
+        raise TypeError(f"A Nyströmformer is made from a NystromformerConfig, got {type(config).__name__}.")
+    own = NystromformerConfig.from_dict(config.to_dict())
+    own._attn_implementation = config._attn_implementation
+    return own
+
+
+def check_settings(
+    settings: AttentionSettings | dict[str, object], num_landmarks: int | None = None
+) -> AttentionSettings:
+    """The settings, made from a dictionary of their fields where they are one, with another m where that is given.
+
+    TypeError for a field that there is not, ValueError for an attention that there is not or impossible numbers.
+    """
+    if isinstance(settings, dict):
+        settings = AttentionSettings(**settings)
+    if not isinstance(settings, AttentionSettings):
+        raise TypeError(f"attention_settings must be AttentionSettings, got {type(settings).__name__}.")
     if settings.implementation not in IMPLEMENTATIONS + OTHERS:
         raise ValueError(
             f"implementation of attention_settings must be one of {', '.join(IMPLEMENTATIONS)}, "
             f"got {settings.implementation!r}; approximations go by {', '.join(OTHERS)}."
         )
-    return settings
+    return settings._replace(
+        num_landmarks=check_num_landmarks(settings.num_landmarks if num_landmarks is None else num_landmarks),
+        pinv_iterations=check_iterations(settings.pinv_iterations, "pinv_iterations"),
+    )

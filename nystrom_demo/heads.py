@@ -1,8 +1,9 @@
 """The five task heads over the encoder, with transformers' parameter, argument and output names.
 
 Each `forward` takes the encoder's arguments and hands them on unread (`attention_mask`, `token_type_ids`,
-`position_ids`, `inputs_embeds`, `output_attentions`, `output_hidden_states`, `attention_settings`, …), adds the labels
-that its loss needs, and returns transformers' output class for its task, or a tuple with `return_dict=False`.
+`position_ids`, `inputs_embeds`, `output_attentions`, `output_hidden_states`, `attention_settings`, `num_landmarks`),
+adds the labels that its loss needs, and returns transformers' output class for its task, or a tuple with
+`return_dict=False`. TypeError for an argument that there is not.
 """
 
 from typing import ClassVar
@@ -21,7 +22,7 @@ from transformers.modeling_outputs import (
 )
 
 from nystrom_demo.config import NystromformerConfig
-from nystrom_demo.model import NystromformerModel, NystromformerPreTrainedModel, resolve_return_dict
+from nystrom_demo.model import NystromformerModel, NystromformerPreTrainedModel, check_axes, resolve_return_dict
 
 
 class NystromformerPredictionHeadTransform(nn.Module):
@@ -65,7 +66,7 @@ class NystromformerForMaskedLM(NystromformerPreTrainedModel):
 
     def __init__(self, config: NystromformerConfig):
         super().__init__(config)
-        self.nystromformer = NystromformerModel(config)
+        self.nystromformer = NystromformerModel(self.config)
         self.cls = NystromformerOnlyMLMHead(config)
         self.post_init()
 
@@ -118,7 +119,7 @@ class NystromformerForSequenceClassification(NystromformerPreTrainedModel):
     def __init__(self, config: NystromformerConfig):
         super().__init__(config)
         self.num_labels = config.num_labels
-        self.nystromformer = NystromformerModel(config)
+        self.nystromformer = NystromformerModel(self.config)
         self.classifier = NystromformerClassificationHead(config)
         self.post_init()
 
@@ -171,7 +172,7 @@ class NystromformerForMultipleChoice(NystromformerPreTrainedModel):
 
     def __init__(self, config: NystromformerConfig):
         super().__init__(config)
-        self.nystromformer = NystromformerModel(config)
+        self.nystromformer = NystromformerModel(self.config)
         self.pre_classifier = nn.Linear(config.hidden_size, config.hidden_size)
         self.classifier = nn.Linear(config.hidden_size, 1)
         self.post_init()
@@ -187,13 +188,25 @@ class NystromformerForMultipleChoice(NystromformerPreTrainedModel):
         return_dict: bool | None = None,
         **kwargs,
     ) -> MultipleChoiceModelOutput | tuple[torch.Tensor, ...]:
-        """labels (batch,): the index of the right choice. Every input has a choice axis after the batch axis."""
+        """labels (batch,): the index of the right choice. Every input has a choice axis after the batch axis.
+
+        A choice of padding alone, which fills up a question of fewer choices, gets a score that says nothing.
+        """
+        check_axes(input_ids, inputs_embeds, ("batch", "num_choices", "seq"))
+        shape = (inputs_embeds if input_ids is None else input_ids).shape[:3]
+        named = {"attention_mask": attention_mask, "token_type_ids": token_type_ids, "position_ids": position_ids}
+        for name, x in named.items():
+            if x is not None and x.shape[:2] != shape[:2]:
+                wanted = f"(batch, num_choices, seq) = {tuple(shape)}"
+                raise ValueError(f"{name} must be {wanted}, got {tuple(x.shape)}.")
+        if attention_mask is not None and attention_mask.dim() == 3:
+            real = attention_mask.bool()
+            attention_mask = real | ~real.any(-1, keepdim=True)  # a choice of padding alone is read as real tokens
         inputs = (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
-        num_choices = next((x.shape[1] for x in (input_ids, inputs_embeds) if x is not None), 0)
         flat = (None if x is None else x.flatten(0, 1) for x in inputs)  # (batch * num_choices, seq, …)
         encoded = self.nystromformer(*flat, return_dict=True, **kwargs)
         pooled = F.relu(self.pre_classifier(encoded.last_hidden_state[:, 0]))  # (batch * num_choices, hidden_size)
-        logits = self.classifier(pooled).view(-1, num_choices)
+        logits = self.classifier(pooled).view(shape[:2])
         loss = None if labels is None else F.cross_entropy(logits, labels)
         output = MultipleChoiceModelOutput(loss, logits, encoded.hidden_states, encoded.attentions)
         return _as_asked(output, return_dict, self.config)
@@ -205,7 +218,7 @@ class NystromformerForTokenClassification(NystromformerPreTrainedModel):
     def __init__(self, config: NystromformerConfig):
         super().__init__(config)
         self.num_labels = config.num_labels
-        self.nystromformer = NystromformerModel(config)
+        self.nystromformer = NystromformerModel(self.config)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.classifier = nn.Linear(config.hidden_size, config.num_labels)
         self.post_init()
@@ -236,10 +249,10 @@ class NystromformerForQuestionAnswering(NystromformerPreTrainedModel):
 
     def __init__(self, config: NystromformerConfig):
         super().__init__(config)
-        config.num_labels = 2
-        self.num_labels = config.num_labels
-        self.nystromformer = NystromformerModel(config)
-        self.qa_outputs = nn.Linear(config.hidden_size, config.num_labels)
+        self.config.num_labels = 2
+        self.num_labels = 2
+        self.nystromformer = NystromformerModel(self.config)
+        self.qa_outputs = nn.Linear(config.hidden_size, self.num_labels)
         self.post_init()
 
     def forward(

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
@@ -18,14 +20,23 @@ from transformers.pytorch_utils import apply_chunking_to_forward
 
 from nystrom_demo.approximations import APPROXIMATIONS
 from nystrom_demo.attention import (
-    depthwise_convolution,
+    DepthwiseConvolution,
     nystrom_attention,
     nystrom_factors,
     softmax_attention,
     softmax_attention_map,
 )
-from nystrom_demo.attention.checks import check_num_landmarks
-from nystrom_demo.config import IMPLEMENTATIONS, OTHERS, AttentionSettings, NystromformerConfig, check_settings
+from nystrom_demo.attention.checks import runs_eagerly, surely
+from nystrom_demo.attention.convolution import without_padding
+from nystrom_demo.config import (
+    IMPLEMENTATIONS,
+    OTHERS,
+    AttentionSettings,
+    NystromformerConfig,
+    as_own_config,
+    check_settings,
+)
+from nystrom_demo.masks import make_key_padding_mask
 from nystrom_demo.shared_weights import explain_lack
 
 GELUS = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}  # how torch approximates each
@@ -71,6 +82,32 @@ class NystromformerEmbeddings(nn.Module):
             return torch.arange(seq, device=inputs_embeds.device)[None] + POSITION_OFFSET
         return (key_padding_mask.cumsum(-1) - 1).clamp(min=0) + POSITION_OFFSET
 
+    @torch.no_grad()
+    def resize_positions(self, length: int, method: str) -> None:
+        """`NystromformerPreTrainedModel.resize_position_embeddings` of the table itself."""
+        if method not in RESIZES:
+            raise ValueError(f"method must be one of {', '.join(RESIZES)}, got {method!r}.")
+        old = self.position_embeddings.weight
+        rows = RESIZES[method](old[POSITION_OFFSET:], length)
+        table = nn.Embedding(length + POSITION_OFFSET, old.shape[1], device=old.device, dtype=old.dtype)
+        table.weight.copy_(torch.cat([old[:POSITION_OFFSET], rows]))
+        table.weight.requires_grad_(old.requires_grad)
+        self.position_embeddings, self.max_position_embeddings = table.train(self.training), length
+
+
+def tiled(rows: torch.Tensor, length: int) -> torch.Tensor:
+    """(length, width): the rows again and again."""
+    return rows[torch.arange(length, device=rows.device) % len(rows)]
+
+
+def interpolated(rows: torch.Tensor, length: int) -> torch.Tensor:
+    """(length, width): the rows stretched or shrunk linearly, from the first to the last."""
+    wide = rows.float().T[None]  # (1, width, rows)
+    return F.interpolate(wide, length, mode="linear", align_corners=True)[0].T.to(rows.dtype)
+
+
+RESIZES = {"tile": tiled, "interpolate": interpolated}
+
 
 class NystromformerSelfAttention(nn.Module):
     """Multi-head attention over landmarks, or exact, plus the depthwise convolution of v."""
@@ -90,9 +127,7 @@ class NystromformerSelfAttention(nn.Module):
         if kernel is not None:
             if kernel < 1 or kernel % 2 == 0:
                 raise ValueError(f"conv_kernel_size must be an odd number or None, got {kernel}.")
-            heads = config.num_attention_heads
-            # A Conv2d for its parameter's name and shape (heads, 1, kernel, 1); `depthwise_convolution` applies it.
-            self.conv = nn.Conv2d(heads, heads, (kernel, 1), padding=(kernel // 2, 0), bias=False, groups=heads)
+            self.conv = DepthwiseConvolution.of_heads(config.num_attention_heads, kernel)
         else:
             self.conv = None
 
@@ -112,23 +147,18 @@ class NystromformerSelfAttention(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """(batch, seq, hidden_size), and the (batch, heads, seq, seq) attention map or None."""
         q, k, v = self.project(hidden_states)  # (batch, heads, seq, head_dim)
-        conv_weight = None if self.conv is None else self.conv.weight
         attentions = None
         if is_approximation(settings):
             context, attentions = approximate_attention(q, k, v, key_padding_mask, settings, output_attentions)
-            if conv_weight is not None:
-                context = depthwise_convolution(v, conv_weight, key_padding_mask, add_to=context)
-        elif settings.implementation == "nystrom" and not output_attentions:
-            m, options = settings.num_landmarks, settings.pinv_options()
-            context = nystrom_attention(q, k, v, m, key_padding_mask, conv_weight=conv_weight, **options)
+        elif output_attentions or settings.implementation == "eager":
+            attentions = attention_map(q, k, key_padding_mask, settings)
+            context = attentions @ v
+        elif settings.implementation == "nystrom":
+            context = nystrom_attention(q, k, v, settings.num_landmarks, key_padding_mask, **settings.pinv_options())
         else:
-            if output_attentions or settings.implementation == "eager":
-                attentions = attention_map(q, k, key_padding_mask, settings)
-                context = attentions @ v
-            else:
-                context = softmax_attention(q, k, v, key_padding_mask)
-            if conv_weight is not None:
-                context = depthwise_convolution(v, conv_weight, key_padding_mask, add_to=context)
+            context = softmax_attention(q, k, v, key_padding_mask)
+        if self.conv is not None:
+            context = context + self.conv(without_padding(v, key_padding_mask))
         context = context.transpose(1, 2).flatten(2)  # (batch, seq, hidden_size)
         return context, attentions if output_attentions else None
 
@@ -142,7 +172,7 @@ def attention_map(
     scale: float | None = None,
 ) -> torch.Tensor:
     """The (batch, heads, seq, seq) matrix that the settings' attention multiplies v by, without the convolution."""
-    if settings.implementation != "nystrom" or q.shape[2] <= settings.num_landmarks:
+    if settings.implementation != "nystrom" or surely(q.shape[2] <= settings.num_landmarks):
         return softmax_attention_map(q, k, key_padding_mask, scale=scale)
     factors = nystrom_factors(q, k, settings.num_landmarks, key_padding_mask, scale=scale, **settings.pinv_options())
     return factors.attention()
@@ -210,9 +240,24 @@ class NystromformerIntermediate(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         wide = self.dense(hidden_states)
-        if self.gelu is not None and not torch.is_grad_enabled():
+        if self.gelu is not None and self._nobody_keeps():
             return torch.ops.aten.gelu_(wide, approximate=self.gelu)  # in place: nothing in a pass holds more memory
         return self.intermediate_act_fn(wide)
+
+    def _nobody_keeps(self) -> bool:
+        """Whether the dense layer's output is this module's alone: no gradient needs it, and no hook can have it."""
+        return (
+            not torch.is_grad_enabled()
+            and runs_eagerly()
+            and type(self.dense) is nn.Linear
+            and not any(is_hooked(module) for module in (self.dense, self.intermediate_act_fn))
+        )
+
+
+def is_hooked(module: nn.Module) -> bool:
+    """Whether a hook is called before or after this module, or every module."""
+    hooks = (module._forward_hooks, module._forward_pre_hooks)
+    return any(hooks) or bool(_global_forward_hooks) or bool(_global_forward_pre_hooks)
 
 
 class NystromformerLayer(GradientCheckpointingLayer):
@@ -276,6 +321,9 @@ class NystromformerPreTrainedModel(PreTrainedModel):
     _supports_sdpa = False  # true would make sdpa transformers' default; it can be chosen all the same
     _no_split_modules: ClassVar = ["NystromformerEmbeddings", "NystromformerLayer"]
 
+    def __init__(self, config: NystromformerConfig, *arguments, **options):
+        super().__init__(as_own_config(config), *arguments, **options)
+
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path, *arguments, **options):
         """transformers' own, but that a bundled checkpoint copied without its encoder is told to be one (OSError)."""
@@ -286,8 +334,26 @@ class NystromformerPreTrainedModel(PreTrainedModel):
 
     def set_num_landmarks(self, num_landmarks: int) -> None:
         """Use `num_landmarks` landmarks from the next call on. ValueError if it is not an integer of at least 1."""
-        check_num_landmarks(num_landmarks)
         self.config.num_landmarks = num_landmarks
+
+    def get_position_embeddings(self) -> nn.Embedding:
+        """The position table; a text's first token reads its third row."""
+        return self.base_model.embeddings.position_embeddings
+
+    def resize_position_embeddings(self, new_num_position_embeddings: int, method: str = "tile") -> None:
+        """Make the position table end at a text of `new_num_position_embeddings` tokens, in place.
+
+        method: "tile" begins the table again where it ends, so that every position has a neighbourhood it was trained
+        with; "interpolate" stretches it linearly, its first and last row staying these. A shorter table keeps its first
+        rows when tiled. The configuration follows; a tokenizer's `model_max_length` does not. New rows are as good as
+        training on longer texts makes them. ValueError for a length below 1 or another method.
+        """
+        length = new_num_position_embeddings
+        if type(length) is not int or length < 1:
+            raise ValueError(f"new_num_position_embeddings must be an integer of at least 1, got {length!r}.")
+        self.base_model.embeddings.resize_positions(length, method)
+        for config in (self.config, self.base_model.config):
+            config.max_position_embeddings = length
 
     def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
         """transformers' hook for the choice of attention: landmarks unless exact attention is asked for."""
@@ -337,27 +403,28 @@ class NystromformerModel(NystromformerPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
         attention_settings: AttentionSettings | None = None,
-        **kwargs,
+        num_landmarks: int | None = None,
     ) -> BaseModelOutput | tuple[torch.Tensor, ...]:
         """Hidden states of each token, (batch, seq, hidden_size).
 
         input_ids (batch, seq) or inputs_embeds (batch, seq, hidden_size); attention_mask (batch, seq), non-zero at real
-        tokens; position_ids index the position table's rows, so they begin at 2. `attention_settings` replaces the
-        configuration's attention for this call alone. `output_attentions` adds the (batch, heads, seq, seq) map of
-        each layer: under landmarks the product of the three kernels, made for this purpose.
-        ValueError when the text is longer than the position table.
+        tokens, or of three or four axes if it says that of every query alike; position_ids index the position table's
+        rows, so they begin at 2. `attention_settings` replaces the configuration's attention for this call alone, and
+        `num_landmarks` its number of landmarks. `output_attentions` adds the (batch, heads, seq, seq) map of each
+        layer: under landmarks the product of the three kernels, made for this purpose.
+        ValueError when the text is longer than the position table, TypeError for an argument that there is not.
         """
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("Give exactly one of input_ids and inputs_embeds.")
+        check_axes(input_ids, inputs_embeds)
         if inputs_embeds is None:
             inputs_embeds = self.embeddings.word_embeddings(input_ids)
         key_padding_mask = make_key_padding_mask(attention_mask, inputs_embeds)
         hidden_states = self.embeddings(inputs_embeds, token_type_ids, position_ids, key_padding_mask)
         del inputs_embeds  # or it would be held through all layers
+        settings = AttentionSettings.from_config(self.config) if attention_settings is None else attention_settings
         output = self.encoder(
             hidden_states,
             key_padding_mask,
-            check_settings(attention_settings or AttentionSettings.from_config(self.config)),
+            check_settings(settings, num_landmarks),
             self.config.output_attentions if output_attentions is None else output_attentions,
             self.config.output_hidden_states if output_hidden_states is None else output_hidden_states,
         )
@@ -368,17 +435,14 @@ def resolve_return_dict(return_dict: bool | None, config: NystromformerConfig) -
     return config.return_dict if return_dict is None else return_dict
 
 
-def make_key_padding_mask(attention_mask: torch.Tensor | None, inputs_embeds: torch.Tensor) -> torch.Tensor | None:
-    """attention_mask (batch, seq) as booleans on the inputs' device, or None where nothing is padding.
-
-    That nothing is padding is looked up on the CPU only: on a GPU the look would stall its stream.
-    """
-    if attention_mask is None:
-        return None
-    wanted = tuple(inputs_embeds.shape[:2])
-    if tuple(attention_mask.shape) != wanted:
-        raise ValueError(f"attention_mask must be (batch, seq) = {wanted}, got {tuple(attention_mask.shape)}.")
-    mask = attention_mask.to(inputs_embeds.device).bool()
-    if mask.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all()):
-        return None
-    return mask
+def check_axes(
+    input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None, axes: tuple[str, ...] = ("batch", "seq")
+) -> None:
+    """ValueError unless exactly one of the two is given and has these axes, inputs_embeds hidden_size behind them."""
+    if (input_ids is None) == (inputs_embeds is None):
+        raise ValueError("Give exactly one of input_ids and inputs_embeds.")
+    name, x, wanted = "input_ids", input_ids, axes
+    if x is None:
+        name, x, wanted = "inputs_embeds", inputs_embeds, (*axes, "hidden_size")
+    if x.dim() != len(wanted):
+        raise ValueError(f"{name} must be ({', '.join(wanted)}), got shape {tuple(x.shape)}.")

@@ -1,5 +1,6 @@
 """The mathematics of nystrom.py and pseudo_inverse.py: formulas, limits, errors."""
 
+import numpy as np
 import pytest
 import torch
 from attention_by_hand import BATCH, GRID, HEAD_DIM, HEADS, by_the_formula, qkv
@@ -98,6 +99,40 @@ def test_the_pseudo_inverse_is_computed_in_float32_or_wider(dtype):
     assert iterative_pinv(torch.eye(3, dtype=torch.float64)[None, None]).dtype == torch.float64
 
 
+def hard_kernels() -> torch.Tensor:
+    """Kernels of nearly equal tokens, of equal ones, and of tokens that mostly see themselves, (1, 3, 16, 16)."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 16, 8, generator=generator) * torch.tensor([0.01, 0.0, 3.0])[:, None, None] + 1
+    return (x @ x.mT).softmax(-1)[None]
+
+
+@pytest.mark.parametrize("option", [False, True])
+def test_steps_after_convergence_change_nothing(option):
+    a = hard_kernels()
+    steps = {count: iterative_pinv(a, count, inv_coeff_init_option=option) for count in (6, 20, 40, 100)}
+    assert torch.equal(steps[40], steps[100])
+    residuals = {count: (torch.eye(16) - a @ z).norm(dim=(-2, -1)) for count, z in steps.items()}
+    for few, more in ((6, 20), (20, 40)):
+        assert (residuals[more] <= residuals[few]).all()
+    assert (steps[100].norm(dim=(-2, -1)) * a.norm(dim=(-2, -1)) < 1e4).all()  # 1/√ε is 2,900
+
+
+def test_six_steps_are_those_of_the_formula():
+    a, identity = hard_kernels().double(), torch.eye(16, dtype=torch.float64)
+    z = a.mT / (a.sum(-2).amax(-1) * a.sum(-1).amax(-1)).amax()
+    for _ in range(6):
+        az = a @ z
+        z = z @ (13 * identity - az @ (15 * identity - az @ (7 * identity - az))) / 4
+    torch.testing.assert_close((a @ iterative_pinv(a.float()).double())[0], (a @ z)[0], atol=1e-5, rtol=1e-5)
+
+
+def test_a_matrix_stops_by_itself_whatever_its_batch_mates():
+    a = hard_kernels().mT.mT.transpose(0, 1)  # (3, 1, 16, 16): each a sample
+    together = iterative_pinv(a, 30)
+    for row in range(3):
+        torch.testing.assert_close(together[row], iterative_pinv(a[row : row + 1], 30)[0], atol=1e-3, rtol=1e-3)
+
+
 # Landmark attention
 
 
@@ -143,7 +178,19 @@ def test_more_steps_and_another_first_estimate_change_the_result():
     assert not torch.allclose(six, nystrom_attention(q, k, v, 4, inv_coeff_init_option=True), atol=1e-9)
 
 
+@pytest.mark.parametrize("number", [np.int64(4), np.uint8(4), torch.tensor(4)])
+def test_integers_of_numpy_and_torch_are_numbers_of_landmarks(number):
+    q, k, v = qkv(13)
+    torch.testing.assert_close(nystrom_attention(q, k, v, number), nystrom_attention(q, k, v, 4))
+
+
 # Errors
+
+
+@pytest.mark.parametrize("number", [np.float64(4), np.bool_(True), torch.tensor(4.0), torch.tensor(True), "4", None])
+def test_other_things_are_no_numbers_of_landmarks(number):
+    with pytest.raises(ValueError, match="num_landmarks must be an integer of at least 1, got"):
+        nystrom_attention(*qkv(13), number)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +202,8 @@ def test_more_steps_and_another_first_estimate_change_the_result():
             r"q must be .* no axis empty, got shape \(2, 3, 0",
         ),
         (lambda q, k, v: nystrom_attention(q, k[:, :, :4], v, 3), r"k must have the shape of q, \(2, 3, 7, 5\), got"),
-        (lambda q, k, v: softmax_attention(q, k, v[..., :2]), r"v must have the shape of q, .* got \(2, 3, 7, 2\)"),
+        (lambda q, k, v: softmax_attention(q, k, v[:, :, :2]), r"v must have the shape of k, .* got \(2, 3, 2, 5\)"),
+        (lambda q, k, v: softmax_attention(q, k[..., :2], v), r"k must have the shape of q, .* got \(2, 3, 7, 2\)"),
         (lambda q, k, v: softmax_attention(q.long(), k, v), "q must be of a floating point dtype, got torch.int64"),
         (lambda q, k, v: nystrom_attention(q, k, v, 0), "num_landmarks must be an integer of at least 1, got 0"),
         (lambda q, k, v: nystrom_attention(q, k, v, 2.5), "num_landmarks must be an integer of at least 1, got 2.5"),

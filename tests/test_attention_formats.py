@@ -4,7 +4,8 @@ import pytest
 import torch
 from attention_by_hand import qkv
 
-from nystrom_demo import depthwise_convolution, nystrom_attention
+from nystrom_demo import depthwise_convolution, nystrom_attention, nystrom_factors
+from nystrom_demo.attention import softmax_attention_map
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -18,6 +19,21 @@ def test_half_precision_is_finite_and_near(dtype, ragged):
     expected = nystrom_attention(q.to(dtype).double(), k.to(dtype).double(), v.to(dtype).double(), 8, mask)
     real = slice(None) if mask is None else mask[:, None, :, None].expand_as(expected)
     torch.testing.assert_close(actual.double()[real], expected[real], atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_maps_and_factors_are_finite_where_scores_pass_half_precision(dtype):
+    wide = torch.randn(3, 2, 3, 96, 64, generator=torch.Generator().manual_seed(1))
+    q, k, v = (60 * wide[0]).to(dtype), (60 * wide[1]).to(dtype), wide[2].to(dtype)
+    assert (q.float() @ k.float().mT).abs().max() > torch.finfo(torch.float16).max
+    expected = softmax_attention_map(q.float(), k.float())
+    torch.testing.assert_close(softmax_attention_map(q, k).float(), expected, atol=1e-2, rtol=1e-2)
+    factors = nystrom_factors(q, k, 48)
+    assert all(x.isfinite().all() for x in factors)
+    assert factors.attention().dtype == dtype
+    output = nystrom_attention(q, k, v, 48)
+    assert output.isfinite().all()
+    assert (factors.attention().float() @ v.float() - output.float()).norm() < 0.05 * output.float().norm()
 
 
 def test_autocast_keeps_the_pseudo_inverse_in_float32():

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import transformers
 
-from nystrom_demo.checkpoints import TASKS
+from nystrom_demo.checkpoints import TASKS, load_bundled
 from nystrom_demo.checkpoints.bundled import check_sums
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,3 +71,39 @@ def test_transformers_reads_a_checkpoint_as_the_heads_were_trained(task):
     assert config["model_type"] == "nystromformer"
     if task in ("sequence-classification", "token-classification"):
         assert not any(label.startswith("LABEL_") for label in config["id2label"].values())
+
+
+@pytest.fixture(scope="module")
+def box():
+    return load_bundled("cpu")
+
+
+@torch.no_grad()
+def states(box, task: str) -> torch.Tensor:
+    ids = torch.arange(100, 190)[None]
+    return box[task].model.base_model(ids).last_hidden_state
+
+
+def test_a_change_of_one_head_changes_no_other(box):
+    before = {task: states(box, task) for task in TASKS}
+    changed = box["sequence-classification"].model
+    assert len({id(checkpoint.model.config) for checkpoint in box.values()}) == len(TASKS)
+    changed.set_num_landmarks(2)
+    assert not torch.equal(states(box, "sequence-classification"), before["sequence-classification"])
+    changed.set_num_landmarks(64)
+    changed.train()
+    changed(torch.arange(100, 120)[None], labels=torch.tensor([0])).loss.backward()
+    torch.optim.SGD(changed.parameters(), lr=0.5).step()
+    changed.resize_token_embeddings(changed.config.vocab_size + 3)
+    changed.resize_position_embeddings(5000)
+    changed.half()
+    for task in set(TASKS) - {"sequence-classification"}:
+        assert torch.equal(states(box, task), before[task])
+        assert all(parameter.grad is None for parameter in box[task].model.parameters())
+
+
+def test_what_heads_read_from_one_file_is_one_in_memory_until_it_is_written(box):
+    words = [box[task].model.get_input_embeddings().weight for task in ("masked-lm", "question-answering")]
+    assert all(torch._C._is_cow_tensor(weight) for weight in words)
+    states(box, "masked-lm")
+    assert all(torch._C._is_cow_tensor(weight) for weight in words)

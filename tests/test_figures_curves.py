@@ -26,13 +26,13 @@ class TestCurves:
         assert [note.text for note in figure.layout.annotations] == ["m = 5: 0"]
         assert figure.layout.shapes[0].x0 == 2
         assert figures.summary_of(figure).startswith("From m = 1 to 5 landmarks the relative Frobenius error goes")
-        assert "from 50 % to 0 %, that of the best matrix of rank m from 40 % to 0 %" in figures.summary_of(figure)
+        assert "from 50 % to 0 %, that of the best matrix of rank m from 40 % to 0 %" in figures.summary_of(figure)
 
     def test_the_spectrum_shows_both_maps_and_what_m_keeps(self):
         figure = figures.singular_values(SPECTRUM, num_landmarks=1)
         exact, landmark = figure.data
         assert list(exact.y)[:2] == [2.0, 1.0] and landmark.y[0] == 1.5 and np.isnan(landmark.y[1])
-        assert "80 % of the squared Frobenius norm lies in the first 1" in figures.summary_of(figure)
+        assert "80 % of the squared Frobenius norm lies in the first 1" in figures.summary_of(figure)
 
     def test_residuals_have_one_line_a_method(self):
         figure = figures.pinv_residuals(RESIDUALS, steps=1)
@@ -78,8 +78,9 @@ class TestLengths:
 
     def test_the_sentence_says_where_each_rule_begins_and_ends(self):
         assert figures.summary_of(figures.error_against_length(LENGTHS)) == (
-            "With the same m at every n (16 at n = 1,024) the error goes from 25 % at n = 512 to 50 %; with m growing "
-            "as n (64 at n = 1,024) the error goes from 12 % at n = 512 to 0 %."
+            "With the same m at every n (16 at n = 1,024) the error goes from 25 % at n = 512 to "
+            "50 %; with m growing as n (64 at n = 1,024) the error goes from 13 % at "
+            "n = 512 to 0 %."
         )
         assert figures.summary_of(figures.error_against_length([])) == "Nothing has been measured yet."
 
@@ -116,7 +117,7 @@ class TestCountedCosts:
         # m = 4, d = 8, six steps: 2 n² 8 against 4 n 4 8 + 2 16 8 + 24 64; at n = 64 65,536 against 9,984
         assert figures.summary_of(figures.counted_costs(COSTS)) == (
             "Of the lengths drawn, landmarks need fewer multiply-adds from n = 16 on; at n = 64 exact attention needs "
-            "6.55 × 10⁴, landmarks 9.98 × 10³, 6.56 times fewer."
+            "65,500, landmarks 9,980, 6.56 times fewer."
         )
 
     def test_weights_are_n_squared_against_two_strips_and_the_pseudo_inverse(self):

@@ -101,7 +101,9 @@ def test_limits_of_windows_are_checked(tiny_checkpoints):
 
 
 @pytest.mark.parametrize("length", [1, 6, 7, 13, 14, 29, 97])
-@pytest.mark.parametrize(("room", "overlap"), [(6, 0), (6, 2), (7, 3), (13, 0), (13, 2), (13, 5)])
+@pytest.mark.parametrize(
+    ("room", "overlap"), [(6, 0), (6, 2), (6, 4), (7, 3), (13, 0), (13, 2), (13, 5), (13, 7), (510, 256)]
+)
 def test_windows_cover_a_text_evenly_and_each_token_has_one_owner(length, room, overlap, tiny_checkpoints):
     checkpoint = tiny_checkpoints["token-classification"]
     backend = checkpoint.tokenizer.whole_text

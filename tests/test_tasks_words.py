@@ -13,8 +13,9 @@ from heads_by_hand import FEW, LONG, TEXT, near, outputs
 
 from nystrom_demo.config import EXACT
 from nystrom_demo.tasks import answer, fill_mask, prepare, tag
-from nystrom_demo.tasks.entities import TaggedWord, merge_entities
-from nystrom_demo.tasks.label_sequence import likeliest_labels
+from nystrom_demo.tasks.entities import TaggedWord, _whole_words, merge_entities
+from nystrom_demo.tasks.label_sequence import likeliest_labels, read_tags
+from nystrom_demo.tasks.windows import character_spans
 
 
 @pytest.mark.parametrize("settings", [EXACT, FEW])
@@ -127,6 +128,81 @@ def test_labels_spell_entities(labels, entities):
 
 
 @pytest.mark.parametrize(
+    ("labels", "entities"),
+    [
+        (["B-PER", "I-PER", "E-PER", "S-LOC", "E-PER"], [("PER", 0, 5), ("LOC", 6, 7), ("PER", 8, 9)]),
+        (["B-PER", "L-PER", "I-PER", "U-PER", "U-PER"], [("PER", 0, 3), ("PER", 4, 5), ("PER", 6, 7), ("PER", 8, 9)]),
+        (["B_PER", "I_PER", "O", "B_PER"], [("PER", 0, 3), ("PER", 6, 7)]),
+        (["b-per", "i-per", "o", "b-per"], [("per", 0, 3), ("per", 6, 7)]),
+        (["B-GPE", "M-GPE", "E-GPE", "S-GPE"], [("GPE", 0, 5), ("GPE", 6, 7)]),
+    ],
+)
+def test_every_scheme_of_labels_spells_entities(labels, entities):
+    found = merge_entities("x x x x x ", spell(*labels))
+    assert [(entity.entity, entity.start, entity.end) for entity in found] == entities
+
+
+def test_a_letter_that_places_no_label_is_part_of_the_kind():
+    names = ["O", "E-MAIL", "S-BAHN", "B-PER", "I-PER", "B_positive"]
+    kinds = {name: tag.kind for name, tag in read_tags(names).items()}
+    assert kinds == dict(zip(names, [None, "E-MAIL", "S-BAHN", "PER", "PER", "B_positive"], strict=True))
+
+
+BIOES = ["O", "B-PER", "I-PER", "E-PER", "S-PER"]
+
+
+def test_labels_that_go_on_follow_one_that_is_begun_and_not_ended():
+    for first, likely, second in (("O", "E-PER", "S-PER"), ("S-PER", "I-PER", "O"), ("E-PER", "I-PER", "S-PER")):
+        probabilities = torch.full((3, 5), 0.01)
+        for row, name in enumerate(("B-PER" if first == "E-PER" else "O", first, likely)):
+            probabilities[row, BIOES.index(name)] = 0.9
+        probabilities[2, BIOES.index(second)] = 0.05
+        assert likeliest_labels(probabilities, BIOES).tolist()[2] == BIOES.index(second)
+
+
+def test_marks_alone_are_no_entity():
+    words = [
+        TaggedWord(word, start, start + len(word), "B-PER", 0.5) for word, start in (("@", 0), ("Jo", 1), ("!!", 3))
+    ]
+    assert [entity.word for entity in merge_entities("@Jo!!", words)] == ["Jo"]
+    assert [entity.word for entity in merge_entities("@Jo!!", words, ["O", "B-PER", "I-PER"])] == ["Jo"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("मोदी met दिल्ली.", ["मोदी", "met", "दिल्ली", "."]),
+        ("ঢাকায় বাংলাদেশের খেলা।", ["ঢাকায়", "বাংলাদেশের", "খেলা", "।"]),
+        ("தமிழ்நாடு, ಕರ್ನಾಟಕ", ["தமிழ்நாடு", ",", "ಕರ್ನಾಟಕ"]),
+        ("می\u200cخواهم שָׁלוֹם กรุงเทพ", ["می\u200cخواهم", "שָׁלוֹם", "กรุงเทพ"]),
+        ("ක්\u200dරීඩා မြန်မာ", ["ක්\u200dරීඩා", "မြန်မာ"]),
+    ],
+)
+@pytest.mark.parametrize("single", [False, True])
+def test_words_of_any_script_are_whole(text, words, single, tiny_checkpoints):
+    checkpoint = tiny_checkpoints["token-classification"]
+    if single:  # each character that is no letter a token and a word, as byte-level tokenizers split
+        spans = [
+            (i, i + 1)
+            for i, character in enumerate(text)
+            if not character.isspace() and character not in "\u200c\u200d"
+        ]
+        found = _whole_words(text, list(range(len(spans))), spans)
+        letters = [text[start:end] for _, start, end in found if len(text[start:end]) > 1]
+        assert all(any(letter in word for word in words) for letter in letters)
+        assert not any(unicodedata.category(text[start]).startswith("M") for _, start, _ in found)
+        return
+    assert [word.word for word in tag(checkpoint, text).words] == words
+
+
+def test_tokens_do_not_overlap_where_a_vowel_sign_is_one():
+    text = "दिल्ली"
+    assert character_spans(text, [(0, 1), (1, 2), (2, 3), (4, 5), (5, 6)]) == [(0, 1), (1, 2), (2, 4), (4, 5), (5, 6)]
+    assert character_spans(text, [(0, 1), (2, 3), (4, 5)]) == [(0, 2), (2, 4), (4, 6)]
+    assert character_spans(text, [(0, 6)]) == [(0, 6)]
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("He left the U.S. for AT&T.", ["He", "left", "the", "U.S.", "for", "AT&T", "."]),
@@ -205,3 +281,19 @@ def test_words_past_the_tokenizers_are_never_proposed(tiny_checkpoints):
 def test_a_word_as_long_as_a_text_may_be_is_tagged(tiny_checkpoints):
     text = "a" * 20_000 + "-b"
     assert [word.word for word in tag(tiny_checkpoints["token-classification"], text).words][-1] == "b"
+
+
+def test_words_added_to_the_tokenizer_are_one_token_in_the_tasks(tiny_checkpoints):
+    checkpoint = tiny_checkpoints["masked-lm"]
+    model, tokenizer = copy.deepcopy(checkpoint.model), copy.deepcopy(checkpoint.tokenizer)
+    tokenizer.add_tokens(["pembrolizumab"])
+    model.resize_token_embeddings(len(tokenizer))
+    filled = fill_mask(replace(checkpoint, model=model, tokenizer=tokenizer), "pembrolizumab is a [MASK]")
+    assert [token.token for token in filled.tokens] == ["pembrolizumab", *tokenizer.tokenize("is a [MASK]")]
+    assert "pembrolizumab" not in [token.token for token in fill_mask(checkpoint, "pembrolizumab is a [MASK]").tokens]
+
+
+def test_truncation_ends_at_the_position_table(tiny_checkpoints):
+    checkpoint = tiny_checkpoints["masked-lm"]
+    assert checkpoint.tokenizer.model_max_length == checkpoint.max_tokens
+    assert len(checkpoint.tokenizer("cat " * 5000, truncation=True)["input_ids"]) == checkpoint.max_tokens

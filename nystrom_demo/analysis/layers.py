@@ -14,7 +14,8 @@ from transformers import PreTrainedModel
 
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.interop import register_attention
-from nystrom_demo.model import NystromformerModel, make_key_padding_mask
+from nystrom_demo.masks import make_key_padding_mask
+from nystrom_demo.model import NystromformerModel
 
 _switching = Lock()
 

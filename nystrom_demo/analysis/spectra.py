@@ -8,7 +8,7 @@ import torch
 from nystrom_demo.analysis.layers import LayerInputs, check_head, landmarks_of
 from nystrom_demo.analysis.maps import exact_map, head_factors
 from nystrom_demo.attention import segment_means, softmax_attention_map
-from nystrom_demo.attention.pseudo_inverse import iterative_pinv, pinv_step
+from nystrom_demo.attention.pseudo_inverse import first_estimate, pinv_step
 from nystrom_demo.config import AttentionSettings
 
 PINV_STEPS = 12
@@ -91,10 +91,10 @@ def pinv_iterates(
     kernel_2: (heads, m, m) of all heads, since the first estimate may share its divisor between them.
     """
     a = kernel_2[None]
-    z = [iterative_pinv(a, 0, inv_coeff_init_option=inv_coeff_init_option)]
+    estimates = [first_estimate(a, inv_coeff_init_option)]
     for _ in range(steps):
-        z.append(pinv_step(a, z[-1]))
-    return torch.stack([each[0, head] for each in z])
+        estimates.append(pinv_step(a, estimates[-1]))
+    return torch.stack([estimate.z[0, head] for estimate in estimates])
 
 
 def pinv_residuals(

@@ -11,11 +11,30 @@ CPU is wrong in float32, by up to a fifth, for filters longer than about 50 taps
 
 import torch
 import torch.nn.functional as F
-from torch.autograd.function import once_differentiable
+from torch import nn
 
-from nystrom_demo.attention.checks import check_inputs
+from nystrom_demo.attention.checks import check_inputs, makes_a_program, runs_eagerly
 
 BLOCK = 16  # shorter blocks multiply less by zero, longer ones make better products; measured between 8 and 128
+
+
+class DepthwiseConvolution(nn.Conv2d):
+    """The convolution residual as a module: v (batch, heads, seq, head_dim) in, its convolution out.
+
+    What acts on a module's call or its weight (hooks, offloading, pruning, adapters) acts on it. It is made by
+    `of_heads`. The constructor stays Conv2d's, since adapters make layers of other shapes by it, which convolve as
+    Conv2d does.
+    """
+
+    @classmethod
+    def of_heads(cls, heads: int, kernel: int) -> "DepthwiseConvolution":
+        """One filter a head, `kernel` taps along the sequence, no bias."""
+        return cls(heads, heads, (kernel, 1), padding=(kernel // 2, 0), bias=False, groups=heads)
+
+    def forward(self, v: torch.Tensor) -> torch.Tensor:
+        if self.groups == self.out_channels == self.in_channels and self.kernel_size[1] == 1 and self.bias is None:
+            return depthwise_convolution(v, self.weight)
+        return super().forward(v)
 
 
 def depthwise_convolution(
@@ -35,7 +54,7 @@ def depthwise_convolution(
     check_conv_weight(weight, v.shape[1])
     heads, _, kernel, _ = weight.shape
     v = without_padding(v, key_padding_mask)
-    if v.device.type == "cpu":
+    if v.device.type == "cpu" and not makes_a_program() and v.shape[0] > 0:
         return add_band_convolution(add_to, v, weight)
     convolved = F.conv2d(v, weight, padding=(kernel // 2, 0), groups=heads)
     return convolved if add_to is None else add_to + convolved
@@ -62,31 +81,79 @@ def add_band_convolution(residual: torch.Tensor | None, v: torch.Tensor, weight:
     strides of the residual; where no gradient is recorded it is the residual itself, written over.
     """
     weight = weight.to(v.dtype)  # under autocast v is narrower than its filter
-    if residual is None:
-        residual = torch.zeros_like(v)
-    if not torch.is_grad_enabled():
+    if residual is not None and not torch.is_grad_enabled() and runs_eagerly():
         return _add_products(residual, v, weight)
-    return _AddBandConvolution.apply(residual, v, weight)
+    convolved = _Convolve.apply(v, weight)
+    return convolved if residual is None else residual + convolved
 
 
-class _AddBandConvolution(torch.autograd.Function):
+class _Convolve(torch.autograd.Function):
+    """(v, weight) to the convolution of v, and `_Correlate` its gradient's other half; each is the other's derivative.
+
+    Both are linear in each argument, so that derivatives of every order are made of the two.
+    """
+
     @staticmethod
-    def forward(ctx, residual: torch.Tensor, v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(v, weight)
-        return _add_products(residual.clone(), v, weight)
+    def forward(v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return _add_products(torch.zeros_like(v), v, weight)
 
     @staticmethod
-    @once_differentiable
+    def setup_context(ctx, inputs: tuple[torch.Tensor, torch.Tensor], output: torch.Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.taps = inputs[1].shape[2]
+
+    @staticmethod
     def backward(ctx, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         v, weight = ctx.saved_tensors
-        needs_residual, needs_v, needs_weight = ctx.needs_input_grad
-        narrow = grad.to(v.dtype)  # under autocast the residual may be wider than v
+        needs_v, needs_weight = ctx.needs_input_grad
         # An output's gradient goes back to the inputs it came from: the same convolution with the filter turned round.
         return (
-            grad if needs_residual else None,
-            _add_products(torch.zeros_like(narrow), narrow, weight.flip(2)) if needs_v else None,
-            _weight_gradient(narrow, v, weight) if needs_weight else None,
+            _Convolve.apply(grad, weight.flip(2)) if needs_v else None,
+            _Correlate.apply(grad, v, ctx.taps) if needs_weight else None,
         )
+
+    @staticmethod
+    def vmap(info, in_dims: tuple[int | None, ...], v: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, int]:
+        v, weight = _as_heads(info, in_dims, v, 1), _as_heads(info, in_dims[1:], weight, 0)
+        return _Convolve.apply(v, weight).unflatten(1, (info.batch_size, -1)), 1
+
+
+class _Correlate(torch.autograd.Function):
+    """(grad, v, taps) to the gradient of a filter of so many taps: (heads, 1, taps, 1)."""
+
+    @staticmethod
+    def forward(grad: torch.Tensor, v: torch.Tensor, taps: int) -> torch.Tensor:
+        return _tap_sums(grad, v, taps)
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[torch.Tensor, torch.Tensor, int], output: torch.Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx, grad_weight: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        grad, v = ctx.saved_tensors
+        needs_grad, needs_v, _ = ctx.needs_input_grad
+        return (
+            _Convolve.apply(v, grad_weight) if needs_grad else None,
+            _Convolve.apply(grad, grad_weight.flip(2)) if needs_v else None,
+            None,
+        )
+
+    @staticmethod
+    def vmap(
+        info, in_dims: tuple[int | None, ...], grad: torch.Tensor, v: torch.Tensor, taps: int
+    ) -> tuple[torch.Tensor, int]:
+        grad, v = _as_heads(info, in_dims, grad, 1), _as_heads(info, in_dims[1:], v, 1)
+        return _Correlate.apply(grad, v, taps).unflatten(0, (info.batch_size, -1)), 0
+
+
+def _as_heads(info, in_dims: tuple[int | None, ...], x: torch.Tensor, heads: int) -> torch.Tensor:
+    """x with the axis that vmap goes over, the first of in_dims, joined to its axis of heads: every head has a filter
+    of its own, so other weights are other heads. Where x is not mapped, it is repeated.
+    """
+    where = in_dims[0]
+    mapped = x.expand(info.batch_size, *x.shape) if where is None else x.movedim(where, 0)
+    return mapped.movedim(0, heads).flatten(heads, heads + 1)
 
 
 def _add_products(output: torch.Tensor, v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -126,9 +193,9 @@ def add_convolution_of_block(
         block.baddbmm_(matrix, window)
 
 
-def _weight_gradient(grad: torch.Tensor, v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def _tap_sums(grad: torch.Tensor, v: torch.Tensor, kernel: int) -> torch.Tensor:
     """Tap t of a head: the sum of grad[row] · v[row + t − kernel // 2] over rows, channels and batch."""
-    seq, kernel = v.shape[2], weight.shape[2]
+    seq = v.shape[2]
     padded, windows = _padded_rows(v, kernel)
     grad_rows = torch.zeros_like(padded)
     grad_blocks = grad_rows.view(len(windows), BLOCK, -1)

@@ -8,6 +8,7 @@ follow one another. Nothing here is differentiable.
 
 import torch
 
+from nystrom_demo.attention.checks import runs_eagerly
 from nystrom_demo.attention.convolution import BLOCK as CONVOLUTION_BLOCK
 from nystrom_demo.attention.convolution import add_convolution_of_block, band_matrices
 
@@ -22,13 +23,14 @@ def block_tokens(heads: int, landmarks: int) -> int:
 
 
 def blocks_suit(q: torch.Tensor, landmarks: int) -> bool:
-    """Whether to go in blocks: rows fill one, on a CPU, in full precision, no gradient recorded, no graph compiled."""
+    """Whether to go in blocks: rows fill one, on a CPU, in full precision, no gradient or graph recorded."""
     return (
         q.device.type == "cpu"
+        and q.shape[0] > 0
         and q.dtype in (torch.float32, torch.float64)
         and not torch.is_autocast_enabled("cpu")
         and not torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
+        and runs_eagerly()
         and q.shape[2] >= block_tokens(q.shape[1], landmarks)
     )
 
@@ -36,21 +38,21 @@ def blocks_suit(q: torch.Tensor, landmarks: int) -> bool:
 def gather(
     q_landmarks: torch.Tensor, k: torch.Tensor, v: torch.Tensor, key_padding_mask: torch.Tensor | None, scale: float
 ) -> torch.Tensor:
-    """kernel_3 · v, what each landmark gathers from the tokens: (batch, heads, landmarks, head_dim)."""
+    """kernel_3 · v, what each landmark gathers from the tokens: (batch, heads, landmarks, width of v)."""
     queries = (q_landmarks * scale).mT.contiguous()  # (batch, heads, head_dim, landmarks)
     bias = [None] * len(k) if key_padding_mask is None else _bias(key_padding_mask, k.dtype)[:, :, None]
     return torch.stack([_gather_row(*row) for row in zip(queries, k, v, bias, strict=True)])
 
 
 def _gather_row(queries: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """One row's (heads, landmarks, head_dim), by the online softmax: sums are rescaled when a larger score turns up.
+    """One row's (heads, landmarks, width), by the online softmax: sums are rescaled when a larger score turns up.
 
     Source: Milakov and Gimelshein, "Online normalizer calculation for softmax" (arXiv 1805.02867).
     """
-    heads, head_dim, landmarks = queries.shape
+    heads, _, landmarks = queries.shape
     largest = k.new_full((heads, 1, landmarks), torch.finfo(k.dtype).min)  # finite: a block may be nothing but padding
     total = k.new_zeros(heads, 1, landmarks)
-    gathered = k.new_zeros(heads, landmarks, head_dim)
+    gathered = k.new_zeros(heads, landmarks, v.shape[2])
     tokens = block_tokens(heads, landmarks)
     for start in range(0, k.shape[1], tokens):
         block = slice(start, start + tokens)
@@ -77,13 +79,13 @@ def read(
 ) -> torch.Tensor:
     """kernel_1 · values, what each token reads from the landmarks, plus the convolution of v where it has a weight.
 
-    (batch, heads, seq, head_dim), with the strides of a projection's output.
+    (batch, heads, queries, width of v), with the strides of a projection's output.
     """
-    batch, heads, seq, head_dim = q.shape
+    batch, heads, seq, _ = q.shape
     keys = (k_landmarks * scale).mT.contiguous()  # (batch, heads, head_dim, landmarks)
     band = None if conv_weight is None else band_matrices(conv_weight.to(q.dtype))
     bias = None if valid is None else _bias(valid, q.dtype)  # (batch, landmarks)
-    output = q.new_empty(batch, seq, heads, head_dim).transpose(1, 2)
+    output = q.new_empty(batch, seq, heads, values.shape[3]).transpose(1, 2)
     tokens = block_tokens(heads, keys.shape[3])
     for row in range(batch):
         for start in range(0, seq, tokens):

@@ -23,7 +23,7 @@ from nystrom_demo.checkpoints.configs import make_config
 from nystrom_demo.checkpoints.files import CheckpointError, read_object, show
 from nystrom_demo.checkpoints.hub import fetch, is_hub_id
 from nystrom_demo.checkpoints.pickles import as_safetensors
-from nystrom_demo.checkpoints.tokenizer_files import SharedTokenizer, guarded, load_tokenizer
+from nystrom_demo.checkpoints.tokenizer_files import SharedTokenizer, guarded, load_tokenizer, longest_text
 from nystrom_demo.checkpoints.vetting import check_forward, check_numbers, vet_folder
 from nystrom_demo.checkpoints.worst_texts import check_worst_texts
 from nystrom_demo.config import NystromformerConfig
@@ -63,14 +63,7 @@ class Checkpoint:
     @property
     def max_tokens(self) -> int:
         """The longest input the position table takes, special tokens included."""
-        config = self.model.config
-        if config.model_type in (
-            "roberta",
-            "xlm-roberta",
-            "camembert",
-        ):  # their positions are counted from behind the padding token's
-            return config.max_position_embeddings - config.pad_token_id - 1
-        return config.max_position_embeddings
+        return longest_text(self.model.config)
 
     @property
     def num_parameters(self) -> int:
@@ -91,13 +84,16 @@ def check_task(task: str) -> str:
 def load_bundled(
     device: str | torch.device | None = None, *, dtype: torch.dtype | None = None, box: str | Path | None = None
 ) -> dict[str, Checkpoint]:
-    """The five bundled checkpoints by task; what they read from the same file is one in memory.
+    """The five bundled checkpoints by task; what they read from the same file is one in memory until it is changed.
+
+    Each head has a model and a configuration of its own: its landmarks, training or resized embeddings change no other.
+    Their weights lie over the same memory and are copied when they are written to (copy-on-write).
 
     Each file is checked against the box's SHA-256 manifest. device: by default a GPU where there is one. dtype: by
     default half precision on a GPU, single on a CPU. box: another folder of the same layout.
     """
     box = bundled_box() if box is None else Path(box)
-    shared = _Shared(check_sums(box, TASKS), {}, {}, {})
+    shared = _Shared(check_sums(box, TASKS), {}, {})
     return {task: _load_boxed(box / task, task, device, dtype, shared) for task in TASKS}
 
 
@@ -123,7 +119,7 @@ def load_checkpoint(
     folder = None if source in TASKS else find_folder(source, root)
     boxed = source if folder is None else _bundled_name(folder)
     if boxed in TASKS:
-        shared = _Shared(check_sums(bundled_box(), [boxed]), {}, {}, {})
+        shared = _Shared(check_sums(bundled_box(), [boxed]), {}, {})
         return _load_boxed(bundled_folder(boxed), task, device, dtype, shared)
     if folder is not None:
         if lack := explain_lack(folder):
@@ -172,12 +168,11 @@ def _bundled_name(folder: Path) -> str:
 class _Shared(NamedTuple):
     """What the box's checkpoints have in common in memory.
 
-    Whole encoders by their files, weights by file and name, tokenizers by their files' sums.
+    Weights by file and name, on the device and in the dtype asked for; tokenizers by their files' sums.
     """
 
     sums: dict[str, str]
-    encoders: dict[frozenset[Path], torch.nn.Module]
-    weights: dict[tuple[Path, str], torch.nn.Parameter]
+    weights: dict[tuple[Path, str], torch.Tensor]
     tokenizers: dict[tuple[str | None, ...], SharedTokenizer]
 
 
@@ -188,43 +183,55 @@ def _load_boxed(
     config = make_config(read_object(folder / "config.json", max_items=50_000))
     files = weight_files(folder)
     if files and isinstance(config, NystromformerConfig):  # others may have buffers, which no file holds
-        model, missing = _assemble(folder.name, task, config, files, shared), frozenset()
+        model = _assemble(folder.name, task, config, files, shared, _device(device), _dtype(device, dtype)).eval()
+        missing = frozenset()
     else:
         model, missing = _build(folder, task, config)
+        model = _place(model, device, dtype)
     key = tuple(shared.sums.get(f"{folder.name}/{name}") for name in ("tokenizer.json", "tokenizer_config.json"))
     if key not in shared.tokenizers:
         shared.tokenizers[key] = load_tokenizer(folder, folder, config)
-    model = _place(model, device, dtype)
     return Checkpoint(task, folder.name, model, shared.tokenizers[key], "bundled", bool(missing))
 
 
 def _assemble(
-    name: str, task: str, config: PreTrainedConfig, files: dict[str, Path], shared: _Shared
+    name: str,
+    task: str,
+    config: PreTrainedConfig,
+    files: dict[str, Path],
+    shared: _Shared,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> PreTrainedModel:
     """The model of a checkpoint's weights in `files`, each read once for all of the box's heads that share its file."""
     register_attention()
     with torch.device("meta"):
         model = AUTO_CLASSES[task].from_config(config, attn_implementation="nystrom", dtype=torch.float32)
     for file in set(files.values()):
-        _read_weights(file, [weight for weight, where in files.items() if where == file], shared.weights)
-    state = {weight: shared.weights[file, weight] for weight, file in files.items()}
+        names = [weight for weight, where in files.items() if where == file]
+        _read_weights(file, names, shared.weights, device, dtype)
+    # A lazy clone is a tensor of its own whose memory is copied at the first write, to it or to the original.
+    state = {weight: torch.nn.Parameter(shared.weights[file, weight]._lazy_clone()) for weight, file in files.items()}
     report = model.load_state_dict(state, strict=False, assign=True)
     lacking = set(report.missing_keys) - model.all_tied_weights_keys.keys()
     if lacking or report.unexpected_keys:
         raise CheckpointError(f"The bundled checkpoint {name} does not hold the weights that {task} needs.")
-    prefix = model.base_model_prefix
-    encoder = frozenset(file for weight, file in files.items() if weight.startswith(prefix + "."))
-    setattr(model, prefix, shared.encoders.setdefault(encoder, model.base_model))
     model.tie_weights()
     return model
 
 
-def _read_weights(file: Path, names: list[str], weights: dict[tuple[Path, str], torch.nn.Parameter]) -> None:
-    """Put those of the file's weights into `weights` that are not there yet, in single precision."""
+def _read_weights(
+    file: Path,
+    names: list[str],
+    weights: dict[tuple[Path, str], torch.Tensor],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> None:
+    """Put those of the file's weights into `weights` that are not there yet."""
     with safe_open(file, framework="pt") as stored:
         for name in names:
             if (file, name) not in weights:
-                weights[file, name] = torch.nn.Parameter(stored.get_tensor(name).float())
+                weights[file, name] = stored.get_tensor(name).float().to(device, dtype)
 
 
 def load_vetted(
@@ -276,6 +283,12 @@ def _build(folder: Path, task: str, config: PreTrainedConfig) -> tuple[PreTraine
 
 
 def _place(model: PreTrainedModel, device: str | torch.device | None, dtype: torch.dtype | None) -> PreTrainedModel:
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
-    return model.to(device=device, dtype=dtype).eval()
+    return model.to(device=_device(device), dtype=_dtype(device, dtype)).eval()
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _dtype(device: str | torch.device | None, dtype: torch.dtype | None) -> torch.dtype:
+    return dtype or (torch.float16 if _device(device).type == "cuda" else torch.float32)

@@ -50,11 +50,20 @@ class SharedTokenizer(PreTrainedTokenizerFast):
 
     In the library both are settings of the one object: one caller's would cut another's text.
 
-    whole_text: a copy of the inner tokenizer with neither, for whoever encodes texts whole and makes windows.
+    whole_text: a copy of the inner tokenizer with neither, for whoever encodes texts whole and makes windows. It has
+    the tokens that are added later too.
     """
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
+        self._copy_backend()
+
+    def _add_tokens(self, *arguments, **options) -> int:
+        added = super()._add_tokens(*arguments, **options)
+        self._copy_backend()
+        return added
+
+    def _copy_backend(self) -> None:
         self.whole_text: Tokenizer = copy.deepcopy(self.backend_tokenizer)
         self.whole_text.no_truncation()
         self.whole_text.no_padding()
@@ -92,7 +101,9 @@ def load_tokenizer(folder: Path, within: Path, config: PreTrainedConfig) -> Shar
     if getattr(config, "type_vocab_size", 1) < 2:
         inputs.remove("token_type_ids")
     tokenizer = guarded(
-        lambda: SharedTokenizer(tokenizer_object=backend, model_input_names=inputs, **roles),
+        lambda: SharedTokenizer(
+            tokenizer_object=backend, model_input_names=inputs, model_max_length=longest_text(config), **roles
+        ),
         "tokenizer_config.json does not fit tokenizer.json",
     )
     _check_behaviour(tokenizer.whole_text, config.vocab_size)
@@ -100,6 +111,13 @@ def load_tokenizer(folder: Path, within: Path, config: PreTrainedConfig) -> Shar
     if missing:
         raise CheckpointError(f"tokenizer_config.json must name a {missing[0]}.")
     return tokenizer
+
+
+def longest_text(config: PreTrainedConfig) -> int:
+    """The longest input, in tokens, that a model's position table takes, special tokens included."""
+    if config.model_type in ("roberta", "xlm-roberta", "camembert"):  # positions count from behind the padding token's
+        return config.max_position_embeddings - config.pad_token_id - 1
+    return config.max_position_embeddings
 
 
 def guarded(call: Callable[[], Value], refusal: str) -> Value:

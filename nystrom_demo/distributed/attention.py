@@ -12,7 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 from nystrom_demo.attention import PINV_ITERATIONS, depthwise_convolution, iterative_pinv
 from nystrom_demo.attention.checks import check_inputs, check_num_landmarks
-from nystrom_demo.attention.nystrom import landmark_kernel, segment_of
+from nystrom_demo.attention.landmarks import segment_of
+from nystrom_demo.attention.nystrom import landmark_kernel
 from nystrom_demo.attention.pseudo_inverse import accumulator
 from nystrom_demo.distributed.stretch import Stretch
 
@@ -50,7 +51,7 @@ def distributed_nystrom_attention(
 
     gathered = _gather(q_landmarks, k, v, stretch, scale)
     with torch.autocast(q.device.type, enabled=False):  # the inverse has large entries of both signs
-        kernel_2 = landmark_kernel(q_landmarks, k_landmarks, valid, scale)
+        kernel_2 = landmark_kernel(q_landmarks, k_landmarks, valid, valid, scale)
         values = iterative_pinv(kernel_2, pinv_iterations, inv_coeff_init_option=inv_coeff_init_option) @ gathered
     if few_tokens:
         values = torch.where((stretch.count <= num_landmarks)[:, :, None, None], means[2], values)

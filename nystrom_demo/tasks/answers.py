@@ -12,7 +12,7 @@ from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.errors import UserError
 from nystrom_demo.tasks.reading import check_task, read
-from nystrom_demo.tasks.windows import Window, character_span, encode, make_limits, make_windows
+from nystrom_demo.tasks.windows import Window, character_spans, encode, make_limits, make_windows
 
 MAX_ANSWER_TOKENS = 30
 NO_ANSWER_BELOW = 0.05  # a best stretch less likely than this counts as no answer
@@ -106,7 +106,7 @@ class AnswerReader:
         backend = checkpoint.tokenizer.whole_text
         asked = encode(backend, question, "question")
         self.body = encode(backend, context, "context")
-        self.spans = [character_span(context, *span) for span in self.body.offsets]
+        self.spans = character_spans(context, self.body.offsets)
         limits = make_limits(checkpoint, max_tokens, overlap)
 
         framed = backend.post_process(asked, self.body)

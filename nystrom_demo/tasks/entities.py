@@ -3,17 +3,16 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import torch
 from transformers import PreTrainedModel
 
 from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT, AttentionSettings
-from nystrom_demo.tasks.label_sequence import likeliest_labels
+from nystrom_demo.tasks.label_sequence import Tag, likeliest_labels, read_tags
 from nystrom_demo.tasks.labels import label_names
 from nystrom_demo.tasks.reading import check_task, read
-from nystrom_demo.tasks.windows import Window, character_span, encode, make_limits, make_windows
+from nystrom_demo.tasks.windows import Window, character_spans, encode, is_mark, make_limits, make_windows
 
 # What named-entity data counts as one word though a word-piece tokenizer splits it: U.S., AT&T, example.org, O'Brien.
 # A possessive or contracted ending ('s, 're) is a word of its own there.
@@ -21,6 +20,9 @@ from nystrom_demo.tasks.windows import Window, character_span, encode, make_limi
 _ONE_WORD = re.compile(
     r"(?:[^\W\d_]\.){2,}|(?<!\w)\w++(?:[.&@]\w++|['’](?!(?:s|t|d|m|ll|re|ve)\b)\w++)+", re.IGNORECASE
 )
+
+
+_JOINERS = "\u200c\u200d"  # stand within words of Persian, Hindi, Bengali and others
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,9 @@ def tag(
     overlap: int | None = None,
 ) -> Tagging:
     """Every word of `text` with its label, and the entities that the labels spell (B- begins one, I- goes on).
+
+    The schemes BIO, BIOES, BILOU and BMES are read, in capitals or not, with "-" or "_". An entity holds a letter or a
+    digit: what the labels name that is marks alone is none.
 
     The labels are the likeliest row of them in which I- goes on with something; a word has its first token's
     probabilities. A text longer than max_tokens (by default the position table) is read in overlapping windows, each
@@ -109,13 +114,14 @@ class TagReader:
             TaggedWord(self.text[start:end], start, end, self.labels[label], score)
             for (start, end), label, score in zip(self.spans, labels.tolist(), scores.tolist(), strict=True)
         )
-        return Tagging(words, merge_entities(self.text, words), self.num_tokens, len(self.windows))
+        return Tagging(words, merge_entities(self.text, words, self.labels), self.num_tokens, len(self.windows))
 
     def probability(self, outputs: Sequence[torch.Tensor], answer: Tagging) -> float:
         """The mean probability of the answer's labels over its entities' words, or over all words if it has none."""
         labels = torch.tensor([self.labels.index(word.label) for word in answer.words])
         scores = self._by_word(outputs).gather(1, labels[:, None])[:, 0]
-        named = torch.tensor([word.label != "O" for word in answer.words])
+        tags = read_tags(self.labels)
+        named = torch.tensor([tags[word.label].kind is not None for word in answer.words])
         return scores[named if named.any() else ~named].mean().item()
 
     def in_words(self, answer: Tagging) -> str:
@@ -125,40 +131,34 @@ class TagReader:
         return torch.cat(list(outputs))[self.first_tokens]  # (words, num_labels)
 
 
-def merge_entities(text: str, words: Sequence[TaggedWord]) -> tuple[Entity, ...]:
-    """The entities that the words' labels spell."""
+def merge_entities(text: str, words: Sequence[TaggedWord], labels: Sequence[str] | None = None) -> tuple[Entity, ...]:
+    """The entities that the words' labels spell. labels: all that the model has, where they are known."""
+    tags = read_tags([word.label for word in words] if labels is None else labels, are_all=labels is not None)
     groups: list[tuple[str, list[TaggedWord]]] = []
-    previous = None
+    previous = Tag(None, "inside")
     for word in words:
-        prefix, kind = _split_label(word.label)
-        if kind is not None and kind == previous and prefix != "B":
+        tag = tags[word.label]
+        if tag.goes_on and previous.may_go_on(tag.kind):
             groups[-1][1].append(word)
-        elif kind is not None:
-            groups.append((kind, [word]))
-        previous = kind
-    return tuple(
+        elif tag.kind is not None:
+            groups.append((tag.kind, [word]))
+        previous = tag
+    entities = (
         Entity(kind, text[group[0].start : group[-1].end], group[0].start, group[-1].end, _mean_score(group))
         for kind, group in groups
     )
+    return tuple(entity for entity in entities if any(character.isalnum() for character in entity.word))
 
 
 def _mean_score(words: Sequence[TaggedWord]) -> float:
     return sum(word.score for word in words) / len(words)
 
 
-def _split_label(label: str) -> tuple[str, str | None]:
-    """("B", "PER") for B-PER; ("I", None) for O; a label without a prefix goes on, as I- does."""
-    if label == "O":
-        return "I", None
-    prefix, dash, kind = label.partition("-")
-    return (prefix, kind) if dash and prefix in ("B", "I") else ("I", label)
-
-
 def _whole_words(
     text: str, word_ids: Sequence[int | None], offsets: Sequence[tuple[int, int]]
 ) -> list[tuple[int, int, int]]:
     """(first token, start, end) of each word: the tokenizer's words, joined where named-entity data has one."""
-    spans = [character_span(text, *span) for span in offsets]
+    spans = character_spans(text, offsets)
     joined = {place: match for match in _ONE_WORD.finditer(text) for place in range(*match.span())}
 
     def word_of(token: int):
@@ -172,6 +172,32 @@ def _whole_words(
             return spans[token]  # a mark stands alone, also where the tokenizer leaves it on its word
         return word_ids[token]
 
-    read = (token for token, (start, end) in enumerate(spans) if start < end)  # some tokenizers have tokens of blanks
-    groups = [list(group) for _, group in groupby(read, key=word_of)]
+    groups: list[list[int]] = []
+    latest = None
+    for token, (start, end) in enumerate(spans):
+        if start == end:  # some tokenizers have tokens of blanks
+            continue
+        if groups and _goes_on(text, spans[groups[-1][-1]][1], start):
+            groups[-1].append(token)
+            continue
+        word = word_of(token)
+        if groups and word == latest:
+            groups[-1].append(token)
+        else:
+            groups.append([token])
+        latest = word
     return [(group[0], spans[group[0]][0], spans[group[-1]][1]) for group in groups]
+
+
+def _goes_on(text: str, end: int, start: int) -> bool:
+    """Whether what starts here is of the same letters as what ended there: a vowel sign or another mark, or a letter
+    behind one. Tokenizers take these for marks between words, or words.
+    """
+    if text[end:start].strip(_JOINERS) or not 0 < start < len(text):
+        return False
+    if is_mark(text[start]):
+        return end > 0
+    base = end
+    while base > 0 and (is_mark(text[base - 1]) or text[base - 1] in _JOINERS):
+        base -= 1
+    return (base < end or start > end) and text[start].isalnum() and base > 0 and text[base - 1].isalnum()

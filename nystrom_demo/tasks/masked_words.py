@@ -10,7 +10,7 @@ from nystrom_demo.checkpoints import Checkpoint
 from nystrom_demo.config import EXACT, AttentionSettings
 from nystrom_demo.errors import UserError
 from nystrom_demo.tasks.reading import check_task, read
-from nystrom_demo.tasks.windows import Window, character_span, encode, make_limits, make_windows
+from nystrom_demo.tasks.windows import Window, character_spans, encode, make_limits, make_windows
 
 CHUNK = 128  # masks that the head scores at once
 
@@ -120,16 +120,13 @@ class MaskReader:
         best = [scores[:, : self.num_words].topk(self.top_k) for scores in outputs]
         scores = torch.cat([values for values, _ in best]).exp()  # (masks, top_k)
         tokens = torch.cat([indices for _, indices in best])
+        spans = character_spans(self.text, self.body.offsets)
         masks = []
         for position, row_scores, row_tokens in zip(self.positions, scores.tolist(), tokens.tolist(), strict=True):
             pairs = zip(row_tokens, row_scores, strict=True)
             candidates = tuple(Candidate(self._word(token), score, token) for token, score in pairs)
-            start, end = character_span(self.text, *self.body.offsets[position])
-            masks.append(MaskFill(position, start, end, candidates))
-        tokens = tuple(
-            Token(self._word(token), *character_span(self.text, *span))
-            for token, span in zip(self.body.ids, self.body.offsets, strict=True)
-        )
+            masks.append(MaskFill(position, *spans[position], candidates))
+        tokens = tuple(Token(self._word(token), *span) for token, span in zip(self.body.ids, spans, strict=True))
         return MaskedWords(tuple(masks), tokens, self.num_tokens, self.num_windows)
 
     def probability(self, outputs: Sequence[torch.Tensor], answer: MaskedWords) -> float:

@@ -6,6 +6,8 @@ and framed whole, by the tokenizer's own template of special tokens, and sliced 
 
 import math
 import unicodedata
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -90,17 +92,19 @@ def make_windows(
 
     framed: the whole input, as it would be without a limit. sequence: 0 where the text is the first thing in it behind
     leading special tokens, 1 where it is the last ahead of closing ones. spare: tokens that each window leaves free.
-    ValueError where the fellow texts, called `field`, leave the text less than a quarter of the input, or twice the
-    overlap.
+    Neighbouring windows share the overlap, but no more than three quarters of the text's part of a window.
+    ValueError where the fellow texts, called `field`, leave the text less than a quarter of the input, or less than
+    half of it where the overlap is a quarter or more.
     """
     fixed = len(framed) - length + spare
     room = limits.max_tokens - fixed
-    if room < length and room < max(limits.max_tokens // 4, 2 * limits.overlap):
+    quarter = limits.max_tokens // 4
+    if room < length and room < max(quarter, 2 * min(limits.overlap, quarter)):
         raise UserError(
             f"{field} must leave room for the text beside it in an input of {limits.max_tokens} tokens, but takes "
             f"{fixed} with special tokens."
         )
-    spans = _spans(length, room, limits.overlap)
+    spans = _spans(length, room, min(limits.overlap, room * 3 // 4))
     borders = [0, *((a.stop + b.start) // 2 for a, b in pairwise(spans)), length]
     first = _first(framed.special_tokens_mask, length, sequence)
     columns = (framed.ids, framed.type_ids, framed.offsets, framed.word_ids)
@@ -132,15 +136,28 @@ def _spans(length: int, room: int, overlap: int) -> list[range]:
     return [range(start, start + room) for start in starts]
 
 
-def character_span(text: str, start: int, end: int) -> tuple[int, int]:
-    """(start, end) without white space at either side, and with the marks that belong to the last letter.
+def character_spans(text: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Each token's characters without white space at either side, and with the marks of its last letter that no token
+    has.
 
-    Tokenizers that strip accents drop a combining mark with its offsets, and some count a word's leading space.
+    Tokenizers that strip accents drop a combining mark with its offsets, and some count a word's leading space. A vowel
+    sign that is a token, as in Devanagari, is that token's alone.
     """
+    starts = sorted({start for start, end in offsets if start < end})
+    stops = (*starts, len(text))
+    return [_character_span(text, start, end, stops[bisect_left(starts, end)]) for start, end in offsets]
+
+
+def _character_span(text: str, start: int, end: int, stop: int) -> tuple[int, int]:
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
         end -= 1
-    while end < len(text) and unicodedata.category(text[end]).startswith("M"):
+    while end < stop and is_mark(text[end]):
         end += 1
     return start, end
+
+
+def is_mark(character: str) -> bool:
+    """Whether a character only modifies the one before it: an accent, a vowel sign, a virama."""
+    return unicodedata.category(character).startswith("M")

@@ -160,12 +160,12 @@ def test_one_sentence_says_what_to_look_at():
         ]
     )
     assert figures.summaries.approximations(table) == (
-        "At m = 4 of 9 tokens the nearest of 2 methods is WildCat, with a relative Frobenius error of 25 %; the best "
-        "of rank m has 10 %. It takes 1.5 times the multiply-adds of FAVOR+ (Performer), which has 90 %."
+        "At m = 4 of 9 tokens the nearest of 2 methods is WildCat, with a relative Frobenius error of 25 %; the best "
+        "of rank m has 10 %. It takes 1.5 times the multiply-adds of FAVOR+ (Performer), which has 90 %."
     )
     assert figures.summaries.approximations(table[1:2]).endswith("; none of them costs less.")
     assert figures.summaries.approximations(table[2:]) == (
-        "At m = 4 top m of each row (oracle) has a relative Frobenius error of 20 %."
+        "At m = 4 top m of each row (oracle) has a relative Frobenius error of 20 %."
     )
 
 

@@ -35,7 +35,7 @@ def test_the_errors_of_all_heads_hold_no_more_than_is_estimated():
 def test_what_is_too_large_is_refused_by_name():
     with under_limits(Limits(request_bytes=50_000_000)):
         admit_approximation("favor", 4, 200, 16, 32)
-        with pytest.raises(UserError, match=r"FAVOR\+ \(Performer\) at m = 64 on 4,000 tokens would take about .* GB"):
+        with pytest.raises(UserError, match=r"FAVOR\+ \(Performer\) at m = 64 on 4,000 tokens would take about .* GiB"):
             admit_approximation("favor", 4, 4000, 64, 32)
     with pytest.raises(ValueError, match="approximation must be one of"):
         admit_approximation("performer", 4, 200, 16, 32)

@@ -54,17 +54,22 @@ def first_estimate(a: torch.Tensor, inv_coeff_init_option: bool) -> PinvEstimate
 
 def pinv_step(a: torch.Tensor, estimate: PinvEstimate) -> PinvEstimate:
     """One step of `iterative_pinv`; the estimate itself for each matrix to which the step does no good."""
-    shape = a.shape
-    z, az = (x.reshape(-1, *shape[-2:]) for x in (estimate.z, estimate.az))  # (batch * heads, m, m)
-    # Each bracket of eq. 14 is one product that adds: baddbmm(x, b, c) gives beta x + alpha b c.
-    inner = torch.baddbmm(az, az, az, beta=7, alpha=-1)  # A Z (7 I − A Z)
-    outer = torch.baddbmm(az, az, inner, beta=15, alpha=-1)  # A Z (15 I − inner)
-    step = _estimate(a, torch.baddbmm(z, z, outer, beta=13 / 4, alpha=-1 / 4).view(shape))  # ¼ Z (13 I − outer)
+    step = _estimate(a, newton_step(estimate.z, estimate.az))
     rounding = torch.finfo(a.dtype).eps
     falls = step.residual < estimate.residual * (1 - rounding)
     bounded = _norms(step.z.detach()) * _norms(a.detach()) <= 1 / rounding
     accepted = falls & bounded[:, :, None, None]
     return PinvEstimate(*(torch.where(accepted, new, old) for new, old in zip(step, estimate, strict=True)))
+
+
+def newton_step(z: torch.Tensor, az: torch.Tensor) -> torch.Tensor:
+    """¼ Z (13 I − A Z (15 I − A Z (7 I − A Z))) of Z and A Z, (batch, heads, m, m), taken whatever it does."""
+    shape = z.shape
+    z, az = (x.reshape(-1, *shape[-2:]) for x in (z, az))  # (batch * heads, m, m)
+    # Each bracket of eq. 14 is one product that adds: baddbmm(x, b, c) gives beta x + alpha b c.
+    inner = torch.baddbmm(az, az, az, beta=7, alpha=-1)  # A Z (7 I − A Z)
+    outer = torch.baddbmm(az, az, inner, beta=15, alpha=-1)  # A Z (15 I − inner)
+    return torch.baddbmm(z, z, outer, beta=13 / 4, alpha=-1 / 4).view(shape)  # ¼ Z (13 I − outer)
 
 
 def _estimate(a: torch.Tensor, z: torch.Tensor) -> PinvEstimate:

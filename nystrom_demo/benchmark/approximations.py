@@ -15,8 +15,9 @@ from nystrom_demo.analysis import approximation_errors, collect_layers, spread_o
 from nystrom_demo.approximations import APPROXIMATIONS, get
 from nystrom_demo.benchmark.commands import Result
 from nystrom_demo.benchmark.measure import time_in_turn
-from nystrom_demo.benchmark.report import markdown_table, milliseconds
+from nystrom_demo.benchmark.report import markdown_table
 from nystrom_demo.checkpoints import Checkpoint, load_bundled
+from nystrom_demo.formatting import duration
 
 BUDGETS, LENGTH, TEXTS, SEEDS = (16, 64), 384, 20, 3
 MEASURES = {"frobenius": "the map", "output": "the output"}
@@ -112,4 +113,4 @@ def _times(n: int, m: int, options: argparse.Namespace) -> list[list[str]]:
     inputs = torch.randn(3, *shape, generator=torch.Generator().manual_seed(n)).to(options.device)
     times = approximation_times(*inputs, [m], repeats=options.repeats, budget_seconds=options.budget)
     times = times.sort_values("seconds")
-    return [[APPROXIMATIONS[line.method].label, milliseconds(line.seconds)] for line in times.itertuples()]
+    return [[APPROXIMATIONS[line.method].label, duration(line.seconds)] for line in times.itertuples()]

@@ -27,12 +27,12 @@ class HeadCounts:
 
     @property
     def pseudo_inverse(self) -> int:
-        """Multiply-adds of four products of (m, m) matrices a step."""
-        return 4 * self.t * self.m**3
+        """Multiply-adds of four products of (m, m) matrices a step, and of one for the first estimate's residual."""
+        return (4 * self.t + 1) * self.m**3
 
     @property
     def crossing(self) -> float:
-        """The n at which both are equal: the positive root of 2 d n² − 4 m d n − (2 m² d + 4 t m³)."""
+        """The n at which both are equal: the positive root of 2 d n² − 4 m d n − (2 m² d + (4 t + 1) m³)."""
         linear, constant = 4 * self.m * self.d, self.landmarks(0)
         return (linear + (linear**2 + 8 * self.d * constant) ** 0.5) / (4 * self.d)
 

@@ -12,8 +12,7 @@ mask is (batch, seq) or None; valid is (batch, landmarks), true where a landmark
 import torch
 import torch.nn.functional as F
 
-from nystrom_demo.attention import iterative_pinv
-from nystrom_demo.attention.pseudo_inverse import accumulator
+from nystrom_demo.attention.pseudo_inverse import accumulator, first_estimate, newton_step
 
 
 def padding_of(seq: int, num_landmarks: int) -> int:
@@ -87,8 +86,13 @@ def landmark_inverse(
     wide = accumulator(q_landmarks.dtype)
     with torch.autocast(q_landmarks.device.type, enabled=False):
         kernel_2 = kernel(q_landmarks.to(wide), k_landmarks.to(wide), valid, valid)
-        # As one sample's heads, so that the first estimate divides by the largest norm of the batch.
-        return iterative_pinv(kernel_2.flatten(0, 1)[None], pinv_iterations).view_as(kernel_2)
+        # As one sample's heads, so that the first estimate divides by the largest norm of the batch. All steps are
+        # taken, also those that ours would not accept.
+        a = kernel_2.flatten(0, 1)[None]
+        z = first_estimate(a, inv_coeff_init_option=False).z
+        for _ in range(pinv_iterations):
+            z = newton_step(z, a @ z)
+        return z.view_as(kernel_2)
 
 
 def kernel(

@@ -41,7 +41,14 @@ for (const wanted of cases) {
     const [q, k, v] = [drawn.q[0], drawn.k[0], drawn.v[0]];
     const of = coefficients(drawn, n, m);
     const c = own ? of[0] : Math.max(...of);
-    const factors = engine.nystromFactors(q, k, { n, dim, numLandmarks: m, pinvIterations: steps, c });
+    const factors = engine.nystromFactors(q, k, {
+      n,
+      dim,
+      numLandmarks: m,
+      pinvIterations: steps,
+      c,
+      rounding: 2 ** -52,
+    });
     const exact = engine.softmaxAttentionMap(q, k, n, n, dim);
     const landmark = engine.landmarkMap(factors);
     const output = engine.nystromAttention(factors, v, dim);

@@ -8,6 +8,7 @@
 // here knows of a page, so that a worker can run it.
 
 export const PINV_ITERATIONS = 6;
+const ROUNDING = 2 ** -23;
 
 /**
  * The factors of landmark attention: map = kernel_1 · kernel_2⁺ · kernel_3.
@@ -73,18 +74,42 @@ export function segmentMeans(x, n, dim, numLandmarks) {
  * @param {number} [numIterations]
  * @param {number} [c] the first estimate's divisor, the matrix's own norms unless given: for the estimate over all heads
  *   it is the largest of the heads'
+ * @param {number} [rounding] that of the numbers which the steps stand for: float32's, in which the server computes. A
+ *   step is accepted where it brings ‖I − A Z‖ down and ‖Z‖₁ ‖Z‖∞ ‖A‖₁ ‖A‖∞ stays within its inverse
  */
-export function iterativePinv(a, m, numIterations = PINV_ITERATIONS, c = initialCoefficient(a, m)) {
+export function iterativePinv(
+  a,
+  m,
+  numIterations = PINV_ITERATIONS,
+  c = initialCoefficient(a, m),
+  rounding = ROUNDING,
+) {
   if (!(numIterations >= 0)) throw new RangeError(`num_iterations must be at least 0, got ${numIterations}.`);
   let z = new Float64Array(m * m);
   for (let i = 0; i < m; i++) for (let j = 0; j < m; j++) z[i * m + j] = a[j * m + i] / c;
-  for (let step = 0; step < numIterations; step++) z = pinvStep(a, z, m);
+  let az = product(a, z, m, m, m);
+  let residual = residualOf(az, m);
+  const bound = 1 / (rounding * initialCoefficient(a, m));
+  for (let step = 0; step < numIterations; step++) {
+    const next = pinvStep(z, az, m);
+    const nextAz = product(a, next, m, m, m);
+    const nextResidual = residualOf(nextAz, m);
+    const accepted = nextResidual < residual * (1 - rounding) && initialCoefficient(next, m) <= bound;
+    if (!accepted) break; // and all after it would change nothing
+    [z, az, residual] = [next, nextAz, nextResidual];
+  }
   return z;
 }
 
-/** One step: Z ← ¼ Z (13 I − A Z (15 I − A Z (7 I − A Z))). */
-export function pinvStep(a, z, m) {
-  const az = product(a, z, m, m, m);
+/** ‖I − A Z‖²_F, which each step has to bring down. */
+function residualOf(az, m) {
+  let sum = 0;
+  for (let i = 0; i < m; i++) for (let j = 0; j < m; j++) sum += ((i === j ? 1 : 0) - az[i * m + j]) ** 2;
+  return sum;
+}
+
+/** One step from Z and A Z: Z ← ¼ Z (13 I − A Z (15 I − A Z (7 I − A Z))). */
+export function pinvStep(z, az, m) {
   const inner = product(az, az, m, m, m);
   for (let i = 0; i < inner.length; i++) inner[i] = 7 * az[i] - inner[i]; // A Z (7 I − A Z)
   const outer = product(az, inner, m, m, m);
@@ -114,11 +139,11 @@ export function initialCoefficient(a, m) {
  * kernel_2, its inverse and kernel_3 are the identity.
  * @param {Float64Array} q
  * @param {Float64Array} k
- * @param {{n: number, dim: number, numLandmarks: number, pinvIterations?: number, c?: number, scale?: number}} options
+ * @param {{n: number, dim: number, numLandmarks: number, pinvIterations?: number, c?: number, rounding?: number, scale?: number}} options
  * @returns {Factors}
  */
 export function nystromFactors(q, k, options) {
-  const { n, dim, numLandmarks, pinvIterations, c, scale = dim ** -0.5 } = options;
+  const { n, dim, numLandmarks, pinvIterations, c, rounding, scale = dim ** -0.5 } = options;
   checkNumLandmarks(numLandmarks);
   const m = Math.min(numLandmarks, n);
   const { segments } = segmentIndex(n, m);
@@ -130,7 +155,7 @@ export function nystromFactors(q, k, options) {
   const kLandmarks = segmentMeans(k, n, dim, m);
   const kernel_1 = softmaxAttentionMap(q, kLandmarks, n, m, dim, scale);
   const kernel_2 = softmaxAttentionMap(qLandmarks, kLandmarks, m, m, dim, scale);
-  const kernel_2_inv = iterativePinv(kernel_2, m, pinvIterations, c);
+  const kernel_2_inv = iterativePinv(kernel_2, m, pinvIterations, c, rounding);
   const kernel_3 = softmaxAttentionMap(qLandmarks, k, m, n, dim, scale);
   return { n, m, kernel_1, kernel_2, kernel_2_inv, kernel_3, segments };
 }

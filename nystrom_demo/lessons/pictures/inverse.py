@@ -135,7 +135,8 @@ def _sums_distance(weights: torch.Tensor) -> float:
 
 def _signed_blocks(landmark: torch.Tensor) -> tuple[Block, ...]:
     """Ŝ on a scale that ends with its negative weights, of each cell the lowest entry, so that no blue one drowns."""
-    limit = scale_end(landmark.clamp(max=0)) or None
+    negative = landmark[landmark < 0]
+    limit = scale_end(negative) if len(negative) else None
     return (
         Matrix("negative", "negative", "Ŝ", landmark, (TOKENS, TOKENS), "signed", limit, pooling="lowest"),
         Matrix("sums", "best_rank", "row sums − 1", landmark.sum(1, keepdim=True) - 1, (TOKENS, "sum"), "signed"),

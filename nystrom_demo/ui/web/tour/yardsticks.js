@@ -26,12 +26,14 @@ export function drawYardsticks(_stage, block, { x, y, width }) {
     draw('text', { x, y: y + 13, class: 'chart-name' }, block.name),
     block.sticks.map((stick, index) => {
       const top = y + 24 + LINE * index;
+      const end = left + length(stick.error);
+      const beyond = end < zeros && zeros - end < NUMBERS ? zeros : end; // the line at 100 % crosses no number
       return draw(
         'g',
         { class: 'stick', style: `--tint: ${roleColour(stick.role)}` },
         draw('text', { x: left - 8, y: top + 13, class: 'legend-name end' }, stick.name),
         draw('rect', { x: left, y: top + 2, width: length(stick.error), height: 14, class: 'bar' }),
-        draw('text', { x: left + length(stick.error) + 6, y: top + 13, class: 'legend-name' }, stick.text),
+        draw('text', { x: beyond + 6, y: top + 13, class: 'legend-name' }, stick.text),
       );
     }),
     draw('line', { x1: zeros, x2: zeros, y1: y + 20, y2: bottom, class: 'mark' }),

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -349,6 +350,20 @@ def test_the_counted_costs_are_equal_where_the_lines_cross(m):
     n = counted.crossing
     assert counted.exact(n) == pytest.approx(counted.landmarks(n))
     assert counted.exact(2 * m) < counted.landmarks(2 * m)  # m = n/2 never wins, as the step says
+
+
+def test_the_lengths_at_which_landmarks_take_less_are_those_measured():
+    def point(method, n, peak):
+        return SimpleNamespace(method=method, n=n, best=1.0, peak_bytes=peak, measured=True)
+
+    def leaner(*peaks):
+        points = [point(method, n, peak) for n, *both in peaks for method, peak in zip(methods, both, strict=True)]
+        return cost._where_less(points, lambda each: each.peak_bytes)
+
+    methods = ("landmarks", "softmax (SDPA)")
+    assert leaner((64, 9, 3), (256, 9, 9), (1024, 9, 40), (4096, 9, 90)) == "1,024, 4,096 tokens"
+    assert leaner((64, 9, 3)) == "none"
+    assert leaner((64, None, None)) == "none that could be measured"
 
 
 def test_a_formula_is_read_as_a_tree():

@@ -103,9 +103,12 @@ def _milliseconds(points: Sequence[Measurement], method: str, n: int) -> float:
 def _where_less(points: Sequence[Measurement], read: Callable[[Measurement], float | None]) -> str:
     """The measured lengths at which landmarks took less of what `read` reads than fused exact attention."""
     taken = {(point.method, point.n): read(point) for point in points if point.measured}
-    pairs = {n: (taken.get(("landmarks", n)), taken.get(("softmax (SDPA)", n))) for _, n in sorted(taken)}
-    less = [n for n, (ours, exact) in sorted(pairs.items()) if ours is not None and exact is not None and ours < exact]
-    return f"{', '.join(map(count, less))} tokens" if less else "none"
+    pairs = [(n, taken.get(("landmarks", n)), taken.get(("softmax (SDPA)", n))) for n in sorted({n for _, n in taken})]
+    known = [(n, ours, exact) for n, ours, exact in pairs if ours is not None and exact is not None]
+    if not known:
+        return "none that could be measured"
+    less = [count(n) for n, ours, exact in known if ours < exact]
+    return f"{', '.join(less)} tokens" if less else "none"
 
 
 def _measured(

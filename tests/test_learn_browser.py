@@ -115,6 +115,75 @@ def test_a_result_waits_for_the_prediction_which_outlives_a_reload(open_page):
     expect(page.locator("#learn-picture .chart.secret")).to_be_visible()
 
 
+def test_a_verdict_stands_when_the_settings_move(open_page):
+    page = open_page()
+    open_step(page, 11)
+    page.click("#learn-text .learn-options button[data-option='over']")
+    said = page.inner_text("#learn-text .learn-verdict b")
+    held = page.get_attribute("#learn-text .learn-options .holds", "data-option")
+    page.locator("#learn-sharpness input[type=number]").fill("0")
+    page.locator("#learn-sharpness input[type=number]").press("Tab")
+    expect(page.locator("#learn-text .learn-verdict")).to_contain_text("With what is set now it is")
+    expect(page.locator("#learn-text .learn-verdict b")).to_have_text(said.strip())
+    expect(page.locator("#learn-text .learn-options .holds")).to_have_attribute("data-option", held)
+
+
+def test_a_task_is_given_once_it_can_be_done(open_page):
+    page = open_page()
+    for index in (4, 5, 11):  # whose curves wait for the prediction
+        open_step(page, index)
+        expect(page.locator("#learn-text .learn-do")).to_be_hidden()
+        reveal(page)
+        expect(page.locator("#learn-text .learn-do")).to_be_visible()
+        expect(page.locator("#learn-picture .chart").first).to_be_visible()
+
+
+def test_a_word_darkens_its_own_segment_alone(open_page):
+    page = open_page()
+    open_step(page, 2)
+    page.hover("#learn-picture .word[data-segment='1'] .word-text")
+    shade = "boxes => [...new Set(boxes.map(box => getComputedStyle(box).opacity))]"
+    own = page.eval_on_selector_all("#learn-picture .word[data-segment='1'] .word-box", shade)
+    others = page.eval_on_selector_all("#learn-picture .word:not([data-segment='1']) .word-box", shade)
+    assert len(own) == len(others) == 1
+    assert float(own[0]) > 2 * float(others[0])
+
+
+def test_a_click_on_a_heads_picture_chooses_it_for_this_step_and_pins_nothing(open_page):
+    page = open_page()
+    wait_for_step(page, 0)
+    page.locator("#learn-picture .choice").nth(1).click()
+    expect(page.locator("#learn-head input[type=number]")).to_have_value("2")
+    expect(page.locator("#learn-picture .learn-summary")).to_contain_text("head 2", use_inner_text=False)
+    page.hover("h2#learn-title")
+    expect_lit(page, "picture", set())
+    page.click("#learn-text .learn-next")
+    wait_for_step(page, 1)
+    expect(page.locator("#learn-head input[type=number]")).to_have_value("1")
+
+
+def test_what_a_click_keeps_lit_ends_with_the_step(open_page):
+    page = open_page()
+    open_step(page, 0)
+    page.click("#learn-text .learn-formula [data-key='query']")
+    page.hover("h2#learn-title")
+    expect_lit(page, "picture", {"query"})
+    open_step(page, 2)
+    page.hover("h2#learn-title")
+    expect_lit(page, "picture", set())
+
+
+def test_yardsticks_are_drawn_and_saved(open_page):
+    page = open_page()
+    open_step(page, 1)
+    names = page.eval_on_selector_all(".yardsticks .stick text:first-child", "all => all.map(one => one.textContent)")
+    assert names[:3] == ["all zeros", "every weight 1/n", "C W⁺ R"]
+    assert names[3].startswith("best of rank ")
+    with page.expect_download() as taken:
+        page.click("#learn-picture [data-save=csv]")
+    assert "error relative to S,all zeros,,1" in Path(taken.value.path()).read_text()
+
+
 def test_a_result_is_not_spoken_before_the_prediction(open_page):
     page = open_page()
     open_step(page, 5)

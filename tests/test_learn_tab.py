@@ -78,6 +78,12 @@ def test_a_picture_that_the_memory_does_not_hold_is_refused(lesson, learn):
     assert picture["rows"] == []
 
 
+def test_a_step_begins_with_the_settings_of_a_new_page():
+    start, page = text_payload(3, None)["start"], PageState()
+    assert start == picture_payload(3, None)["start"] == {name: getattr(page, name) for name in start}
+    assert set(start) == {"layer", "head", "pinv_step", "average_padding", "padding", "sharpness"}
+
+
 def test_layer_and_head_are_brought_within_the_model(tiny_checkpoints):
     controls = make_case(tiny_checkpoints, page_state(layer=99, head=99)).controls
     assert (controls.layer, controls.head) == (1, 2)

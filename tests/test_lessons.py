@@ -2,6 +2,7 @@
 
 import base64
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from nystrom_demo.lessons import (
 )
 from nystrom_demo.lessons.formula import inline, parse_formula, spoken, symbols, terms
 from nystrom_demo.lessons.pictures import cost
-from nystrom_demo.lessons.scene import Matrix, half, pool
+from nystrom_demo.lessons.scene import Matrix, Yardsticks, half, pool
 from nystrom_demo.ui.examples import load_examples
 
 LESSONS = load_lessons()
@@ -62,6 +63,11 @@ def test_the_tour_has_eight_to_twelve_steps_and_a_picture_for_each():
 @pytest.mark.parametrize("lesson", LESSONS, ids=NAMES)
 def test_a_step_is_short(lesson):
     assert lesson.word_count() <= MAX_WORDS
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=NAMES)
+def test_a_glossary_is_short(lesson):
+    assert len(lesson.defines) <= 5
 
 
 def test_every_symbol_is_defined_in_its_step_or_before():
@@ -227,6 +233,92 @@ def test_a_drawn_matrix_averages_neighbours_when_it_is_large():
     assert drawn[2, 2] == values[4, 6]
 
 
+def test_a_drawn_matrix_can_show_the_lowest_of_neighbours():
+    values = torch.full((6, 6), 1.0)
+    values[4, 1] = -0.1
+    drawn, _ = pool(values, 2, "lowest")
+    assert (drawn < 0).tolist() == [[False, False], [True, False]]
+
+
+def test_negative_weights_of_a_long_text_are_drawn_blue(case):
+    scene = PICTURES["signs"](case(load_examples()["passage"].text, m=7, pinv_iterations=16))
+    drawn = next(block for block in scene.blocks if isinstance(block, Matrix) and block.key == "negative")
+    assert max(drawn.values.shape) > 112  # neighbours share a cell
+    assert float(pool(drawn.values, 112, drawn.pooling)[0].min()) == float(drawn.values.min()) < 0
+    assert drawn.limit <= -float(drawn.values.min())  # the scale ends within the negative weights
+
+
+def yardsticks_of(scene) -> dict[str, float]:
+    (found,) = [block for block in scene.blocks if isinstance(block, Yardsticks)]
+    return {stick.name: stick.error for stick in found.sticks}
+
+
+@pytest.mark.parametrize("name", ["columns", "together", "limits"])
+def test_an_error_of_a_map_stands_between_its_yardsticks(name, case):
+    scene = PICTURES[name](case())
+    exact = next(block.values for block in scene.blocks if isinstance(block, Matrix) and block.name == "S")
+    sticks = yardsticks_of(scene)
+    assert sticks["all zeros"] == 1
+    assert sticks["every weight 1/n"] == pytest.approx(float((1 / len(exact) - exact).norm() / exact.norm()))
+    u, values, v = torch.linalg.svd(exact.double())
+    best = (u[:, :5] * values[:5]) @ v[:5]
+    least = float((best - exact).norm() / exact.norm())
+    assert sticks["best of rank 5"] == pytest.approx(least, rel=1e-4)
+    assert min(sticks.values()) == sticks["best of rank 5"]
+    shown = next(reading.value for reading in scene.readings if reading.name.startswith("error"))
+    assert shown == pytest.approx(
+        next(error for name, error in sticks.items() if "landmarks" in name or name == "C W⁺ R")
+    )
+
+
+def test_the_errors_by_step_lead_to_the_error_of_the_settings(case):
+    one = case(pinv_iterations=9)
+    chart = next(
+        block for block in PICTURES["pseudo_inverse"](one).blocks if getattr(block, "name", "") == "error relative to S"
+    )
+    error = float(one.maps.difference.norm() / one.maps.exact.norm())
+    assert chart.curves[0].y[9] == pytest.approx(error, rel=1e-4)
+    assert chart.curves[0].y[0] != pytest.approx(error, rel=1e-2)
+
+
+def test_errors_by_step_are_zero_where_attention_is_exact(case):
+    scene = PICTURES["pseudo_inverse"](case(m=1000))
+    assert scene.outcome == "same"
+    assert scene.facts["error_late"] == "0\N{NO-BREAK SPACE}%"
+
+
+def test_with_one_landmark_all_rows_are_equal(case):
+    rows = case(m=1).maps.landmark
+    torch.testing.assert_close(rows, rows[:1].expand_as(rows))
+
+
+def test_the_residual_that_is_told_is_that_of_the_chosen_first_estimate(case):
+    told = {own: PICTURES["pseudo_inverse"](case(inv_coeff_init_option=own)).facts for own in (False, True)}
+    assert told[False]["residual_early"] != told[True]["residual_early"]
+
+
+def test_each_small_picture_chooses_its_head(case):
+    scene = PICTURES["every_token"](case())
+    assert [block.head for block in scene.rows[1]] == [0, 1, 2]
+    assert [block.name for block in scene.rows[1]] == ["head 1", "head 2", "head 3"]
+
+
+def test_the_padding_begins_where_there_is_room_for_more():
+    assert Controls().padding < 100
+
+
+def test_what_a_prediction_is_about_is_not_on_the_page_before_it(case):
+    hidden = {"columns": "exponentials for C", "kernels": "numbers in F", "signs": "share of negative weights"}
+    for name, reading in hidden.items():
+        assert next(each for each in PICTURES[name](case()).readings if each.name == reading).secret
+
+
+def test_more_landmarks_than_tokens_are_said_to_be_exact(case):
+    scene = PICTURES["answers"](case("A great film.", m=64))
+    assert scene.note.endswith("no more than the 64 landmarks chosen: the model runs exact attention, m = n.")
+    assert PICTURES["answers"](case(m=3)).note == ""
+
+
 def test_a_small_distance_is_said_in_words():
     assert [distance(size) for size in (0.0, 1e-5, 0.001, 0.0214)] == ["0", "under 0.001", "0.001", "0.021"]
 
@@ -258,6 +350,20 @@ def test_the_counted_costs_are_equal_where_the_lines_cross(m):
     n = counted.crossing
     assert counted.exact(n) == pytest.approx(counted.landmarks(n))
     assert counted.exact(2 * m) < counted.landmarks(2 * m)  # m = n/2 never wins, as the step says
+
+
+def test_the_lengths_at_which_landmarks_take_less_are_those_measured():
+    def point(method, n, peak):
+        return SimpleNamespace(method=method, n=n, best=1.0, peak_bytes=peak, measured=True)
+
+    def leaner(*peaks):
+        points = [point(method, n, peak) for n, *both in peaks for method, peak in zip(methods, both, strict=True)]
+        return cost._where_less(points, lambda each: each.peak_bytes)
+
+    methods = ("landmarks", "softmax (SDPA)")
+    assert leaner((64, 9, 3), (256, 9, 9), (1024, 9, 40), (4096, 9, 90)) == "1,024, 4,096 tokens"
+    assert leaner((64, 9, 3)) == "none"
+    assert leaner((64, None, None)) == "none that could be measured"
 
 
 def test_a_formula_is_read_as_a_tree():

@@ -29,7 +29,7 @@ class Controls:
     head: int = 0
     step: int = 6
     average_padding: bool = False
-    padding: int = 100
+    padding: int = 25
     sharpness: float = 10.0
 
 
@@ -70,10 +70,17 @@ class Case:
 
     @property
     def note(self) -> str:
-        """Says where the text was cut for the picture, or nothing."""
-        if len(self.shown_text) >= len(self.text.rstrip()):
-            return ""
-        return f"The picture uses the first {count(self.n)} tokens of the text and leaves out the rest."
+        """Says where the text was cut for the picture, and where it is too short for the m chosen, or nothing."""
+        notes = []
+        if len(self.shown_text) < len(self.text.rstrip()):
+            notes.append(f"The picture uses the first {count(self.n)} tokens of the text and leaves out the rest.")
+        chosen = self.settings.num_landmarks
+        if self.settings.implementation == "nystrom" and chosen >= self.n:
+            notes.append(
+                f"The text has {count(self.n)} tokens, no more than the {count(chosen)} landmarks chosen: the model "
+                "runs exact attention, m = n."
+            )
+        return " ".join(notes)
 
     @cached_property
     def inputs(self) -> LayerInputs:

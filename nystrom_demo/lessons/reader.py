@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nystrom_demo.lessons.formula import Node, parse_formula, symbols
 
-MAX_WORDS = 120  # of prose and task together: a step is one idea
+MAX_WORDS = 90  # of prose and task together: a step is one idea
 SECTIONS = ("Formula", "Symbols", "Do", "Predict", "Because", "Code")
 FOLDER = Path(__file__).parent
 

@@ -8,15 +8,17 @@ import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 
-from nystrom_demo.formatting import number
+from nystrom_demo.formatting import number, percent
 
 TOKENS, LANDMARKS, CHANNELS = "token", "landmark", "channel"  # what rows and columns count
 MAX_CELLS = 112  # a side of a drawn matrix: beyond it cells are means of neighbouring entries, and say so
 SMALL_CELLS = 46
 BELOW_SCALE_END = 0.995
+_POOLING = {"mean": torch.mean, "lowest": torch.amin}
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Matrix:
 
     axes: what rows and columns count (TOKENS, LANDMARKS, …), first: the first row's and column's number. limit: the
     value at the scale's end; `scale_end` unless told, so that two matrices can share one scale. small: one of many
-    beside each other.
+    beside each other. pooling: what a cell of a large matrix shows of its entries, their "mean" or the "lowest" of
+    them. head: the head, from 0, that a click on this matrix chooses.
     """
 
     key: str
@@ -38,11 +41,13 @@ class Matrix:
     small: bool = False
     secret: bool = False
     first: tuple[int, int] = (1, 1)
+    pooling: str = "mean"
+    head: int | None = None
 
     def as_json(self) -> dict:
         values = self.values.detach().float().cpu()
         limit = scale_end(values) if self.limit is None else self.limit
-        drawn, pooled = pool(values, SMALL_CELLS if self.small else MAX_CELLS)
+        drawn, pooled = pool(values, SMALL_CELLS if self.small else MAX_CELLS, self.pooling)
         unit, data = half(drawn)
         return {
             "kind": "matrix",
@@ -52,6 +57,8 @@ class Matrix:
             "shape": list(values.shape),
             "drawn": list(drawn.shape),
             "pooled": pooled,
+            "pooling": self.pooling,
+            "head": self.head,
             "axes": list(self.axes),
             "first": list(self.first),
             "scale": self.scale,
@@ -158,7 +165,29 @@ class Words:
         return {"kind": "words"} | vars(self) | lists
 
 
-Block = Matrix | Sign | Chart | Bars | Words
+class Yardstick(NamedTuple):
+    """One error to compare with: the colour's role, what made the map, its relative error."""
+
+    role: str
+    name: str
+    error: float
+
+
+@dataclass(frozen=True)
+class Yardsticks:
+    """Relative errors of several maps as bars from one zero, so that each is read against the others."""
+
+    name: str
+    sticks: Sequence[Yardstick]
+    secret: bool = False
+    key: str = ""
+
+    def as_json(self) -> dict:
+        sticks = [stick._asdict() | {"text": percent(stick.error)} for stick in self.sticks]
+        return {"kind": "yardsticks"} | vars(self) | {"sticks": sticks}
+
+
+Block = Matrix | Sign | Chart | Bars | Words | Yardsticks
 
 
 @dataclass(frozen=True)
@@ -228,11 +257,13 @@ def scale_end(values: torch.Tensor) -> float:
     return float(sizes.quantile(BELOW_SCALE_END)) or float(sizes.max())
 
 
-def pool(values: torch.Tensor, most: int) -> tuple[torch.Tensor, list[int]]:
-    """A matrix of at most `most` rows and columns, and how many neighbouring entries each row and column averages."""
+def pool(values: torch.Tensor, most: int, pooling: str = "mean") -> tuple[torch.Tensor, list[int]]:
+    """A matrix of at most `most` rows and columns, and how many neighbouring entries each row and column pools."""
     sizes = [-(-side // most) for side in values.shape]
     for axis, size in enumerate(sizes):
         if size > 1:
             groups = values.split(size, dim=axis)
-            values = torch.stack([group.mean(axis) for group in groups], dim=axis)
+            values = torch.stack(
+                [group.mean(axis) if pooling == "mean" else group.amin(axis) for group in groups], dim=axis
+            )
     return values, sizes

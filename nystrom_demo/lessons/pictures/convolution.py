@@ -4,7 +4,7 @@ import torch
 
 from nystrom_demo.attention import depthwise_convolution
 from nystrom_demo.errors import UserError
-from nystrom_demo.formatting import number
+from nystrom_demo.formatting import count, number
 from nystrom_demo.lessons.case import Case
 from nystrom_demo.lessons.scene import CHANNELS, TOKENS, Bars, Block, Matrix, Reading, Scene, Sign, scale_end
 
@@ -30,6 +30,8 @@ def convolution(case: Case) -> Scene:
         "conv_ratio": number(ratio),
         "largest_tap": number(own[largest]),
         "largest_offset": str(largest - reach),
+        "taps": count(len(own)),
+        "segments_reached": number(len(own) * case.m / case.n),
     }
     summary = (
         f"The filter of head {case.head + 1} adds a part {number(ratio)} times as long as the attention's; its largest "

@@ -47,7 +47,8 @@ def cost(case: Case) -> Scene:
         "time_exact": duration(exact_ms / 1e3),
         "time_landmark": duration(landmark_ms / 1e3),
         "crossing": count(counted.crossing),
-        "faster": _where_faster(points),
+        "faster": _where_less(points, lambda point: point.best),
+        "leaner": _where_less(points, lambda point: point.peak_bytes),
     }
     summary = (
         f"At {count(n)} tokens exact attention of one layer took {facts['time_exact']} and landmarks "
@@ -99,12 +100,15 @@ def _milliseconds(points: Sequence[Measurement], method: str, n: int) -> float:
     )
 
 
-def _where_faster(points: Sequence[Measurement]) -> str:
-    """The timed lengths at which landmarks took less time than exact attention."""
-    best = {(point.method, point.n): point.best for point in points if point.measured}
-    lengths = sorted({n for _, n in best})
-    faster = [n for n in lengths if best["landmarks", n] < best.get(("softmax (SDPA)", n), 0)]
-    return f"{', '.join(map(count, faster))} tokens" if faster else "none"
+def _where_less(points: Sequence[Measurement], read: Callable[[Measurement], float | None]) -> str:
+    """The measured lengths at which landmarks took less of what `read` reads than fused exact attention."""
+    taken = {(point.method, point.n): read(point) for point in points if point.measured}
+    pairs = [(n, taken.get(("landmarks", n)), taken.get(("softmax (SDPA)", n))) for n in sorted({n for _, n in taken})]
+    known = [(n, ours, exact) for n, ours, exact in pairs if ours is not None and exact is not None]
+    if not known:
+        return "none that could be measured"
+    less = [count(n) for n, ours, exact in known if ours < exact]
+    return f"{', '.join(less)} tokens" if less else "none"
 
 
 def _measured(

@@ -5,7 +5,8 @@ import torch
 from nystrom_demo.attention import softmax_attention_map
 from nystrom_demo.formatting import count, percent, weight
 from nystrom_demo.lessons.case import Case, relative_error
-from nystrom_demo.lessons.scene import CHANNELS, TOKENS, Block, Matrix, Reading, Scene, Sign, scale_end
+from nystrom_demo.lessons.scene import CHANNELS, TOKENS, Block, Matrix, Reading, Scene, Sign, Yardstick, scale_end
+from nystrom_demo.lessons.yardsticks import uniform_error, yardsticks
 
 PINV_CUTOFF = 0.05  # singular values of W below this share of the largest count as zero, or noise is what is inverted
 
@@ -48,16 +49,14 @@ def _one_head(case: Case) -> tuple[Block, ...]:
 def _all_heads(case: Case) -> tuple[Block, ...]:
     maps = softmax_attention_map(case.inputs.q.float(), case.inputs.k.float())[0]
     return tuple(
-        Matrix("exact", "exact", f"head {h}", S, (TOKENS, TOKENS), small=True) for h, S in enumerate(maps, start=1)
+        Matrix("exact", "exact", f"head {h + 1}", S, (TOKENS, TOKENS), small=True, head=h) for h, S in enumerate(maps)
     )
 
 
 def columns(case: Case) -> Scene:
     """S from m of its columns and rows, and the row sums that every one of its entries needs."""
     exact, n, m = case.maps.exact, case.n, case.m
-    kept = [(first + last) // 2 for first, last in case.segments]  # the middle token of each segment
-    C, R, W = exact[:, kept], exact[kept], exact[kept][:, kept]
-    W_inv = torch.linalg.pinv(W, rtol=PINV_CUTOFF)
+    C, W_inv, R = kept_columns(case)
     rebuilt = C @ W_inv @ R
     error = relative_error(rebuilt, exact)
     readings = (
@@ -67,12 +66,20 @@ def columns(case: Case) -> Scene:
         Reading("error of C W⁺ R", error, ".4f"),
     )
     facts = {"m": count(m), "n": count(n), "column_entries": count(n * m), "exponentials": count(n * n)}
+    facts |= {"error": percent(error), "uniform": percent(uniform_error(exact))}
     summary = (
-        f"{count(m)} columns and rows of S rebuild it with a relative error of {percent(error)}; their softmax "
-        f"denominators needed all {count(n * n)} exponentials."
+        f"{count(m)} columns and rows of S rebuild it with a relative error of {facts['error']}, where 1/n for every "
+        f"weight has {facts['uniform']}; their softmax denominators needed all {count(n * n)} exponentials."
     )
-    rows = (_kept_blocks(case, C, W_inv, R), _rebuilt_blocks(exact, rebuilt))
+    sticks = yardsticks(exact, m, [Yardstick("kernel_1", "C W⁺ R", error)], secret=False)
+    rows = (_kept_blocks(case, C, W_inv, R), _rebuilt_blocks(exact, rebuilt), (sticks,))
     return case.scene(rows, readings, summary, "all", facts)
+
+
+def kept_columns(case: Case) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(C, W⁺, R): the columns and rows of S at the middle token of each segment, and the block where they cross."""
+    exact, kept = case.maps.exact, [(first + last) // 2 for first, last in case.segments]
+    return exact[:, kept], torch.linalg.pinv(exact[kept][:, kept], rtol=PINV_CUTOFF), exact[kept]
 
 
 def _kept_blocks(case: Case, C: torch.Tensor, W_inv: torch.Tensor, R: torch.Tensor) -> tuple[Block, ...]:

@@ -2,17 +2,18 @@
 
 import torch
 
-from nystrom_demo.analysis import pinv_iterates, pinv_residuals
+from nystrom_demo.analysis import best_rank_errors, pinv_iterates, pinv_residuals
 from nystrom_demo.attention import segment_means, softmax_attention_map
 from nystrom_demo.formatting import count, distance, number, percent, weight
-from nystrom_demo.lessons.case import Case
+from nystrom_demo.lessons.case import Case, relative_error
 from nystrom_demo.lessons.pictures.landmarks import product_blocks
-from nystrom_demo.lessons.scene import LANDMARKS, TOKENS, Block, Chart, Curve, Matrix, Reading, Scene, Sign
+from nystrom_demo.lessons.scene import LANDMARKS, TOKENS, Block, Chart, Curve, Matrix, Reading, Scene, Sign, scale_end
+from nystrom_demo.lessons.yardsticks import uniform_error
 
 STEPS = 12
-PREDICTED_STEP = 6  # the one whose residuals are compared
+PREDICTED_STEP = 6  # errors are compared from here to STEPS
 EARLY_STEP = 3  # signs and sums are compared from here to STEPS
-TIE = 0.02  # residuals that differ by less than this share of the larger are called equal
+TIE = 0.1  # an error that moves by no more than this share of itself is said to stay
 
 
 def pseudo_inverse(case: Case) -> Scene:
@@ -30,20 +31,21 @@ def pseudo_inverse(case: Case) -> Scene:
         Reading("residual at this step, own norms", own[step], ".3e", secret=True),
         Reading("residual at this step, largest of the heads", shared[step], ".3e", secret=True),
     )
-    scales = _first_scales(case)
+    errors = [relative_error(product, case.maps.exact) for product in _products(case)]
+    chosen = own if case.settings.inv_coeff_init_option else shared
     facts = {
-        "residual_own": number(own[PREDICTED_STEP]),
-        "residual_shared": number(shared[PREDICTED_STEP]),
-        "c_own": number(scales[case.head]),
-        "c_shared": number(max(scales)),
+        "error_early": percent(errors[PREDICTED_STEP]),
+        "error_late": percent(errors[STEPS]),
+        "residual_early": number(chosen[PREDICTED_STEP]),
+        "residual_late": number(chosen[STEPS]),
     }
     summary = (
         f"The pseudo-inverse of A, {count(case.m)} by {count(case.m)} with condition number {number(condition)}: after "
         f"{step} steps the residual is {number(own[step])} from the head's own norms and {number(shared[step])} from "
-        "the largest of the heads."
+        f"the largest of the heads, and the error of Ŝ to S {percent(errors[step])}."
     )
-    rows = (_estimate_blocks(A, Z, step), (_residual_chart(own, shared, step),))
-    return case.scene(rows, readings, summary, _smaller(own[PREDICTED_STEP], shared[PREDICTED_STEP]), facts)
+    rows = (_estimate_blocks(A, Z, step), (_residual_chart(own, shared, step), _error_chart(case, errors, step)))
+    return case.scene(rows, readings, summary, _moved(errors[PREDICTED_STEP], errors[STEPS]), facts)
 
 
 def _estimate_blocks(A: torch.Tensor, Z: torch.Tensor, step: int) -> tuple[Block, ...]:
@@ -64,10 +66,23 @@ def _residual_chart(own: list[float], shared: list[float], step: int) -> Chart:
     return Chart(name, range(STEPS + 1), "steps t", "residual", curves, log_y=True, mark=step, secret=True)
 
 
-def _smaller(own: float, shared: float) -> str:
-    if abs(own - shared) <= TIE * max(own, shared):
-        return "tie"
-    return "own" if own < shared else "shared"
+def _error_chart(case: Case, errors: list[float], step: int) -> Chart:
+    uniform = [uniform_error(case.maps.exact)] * (STEPS + 1)
+    best = [best_rank_errors(torch.linalg.svdvals(case.maps.exact), case.m)[0]] * (STEPS + 1)
+    curves = (
+        Curve("estimate", "landmark", "Ŝ = F Z B", errors),
+        Curve("", "neutral", "all zeros", [1.0] * (STEPS + 1), dashed=True),
+        Curve("", "peer", "every weight 1/n", uniform, dashed=True),
+        Curve("", "best_rank", f"best of rank {case.m}", best, dashed=True),
+    )
+    return Chart("error relative to S", range(STEPS + 1), "steps t", "error", curves, mark=step, secret=True)
+
+
+def _moved(early: float, late: float) -> str:
+    """Whether the error fell, rose, or stayed within a tenth."""
+    if abs(late - early) <= TIE * early:
+        return "same"
+    return "smaller" if late < early else "larger"
 
 
 def signs(case: Case) -> Scene:
@@ -77,9 +92,9 @@ def signs(case: Case) -> Scene:
     shares, distances = _by_step(case)
     readings = (
         Reading("steps t", steps),
-        Reading("share of negative weights", share, ".4f"),
+        Reading("share of negative weights", share, ".4f", secret=True),
         Reading("lowest weight", float(landmark.min()), ".4f"),
-        Reading("largest distance of a row sum from 1", farthest, ".4f"),
+        Reading("largest distance of a row sum from 1", farthest, ".4f", secret=True),
     )
     fewer, closer = (values[STEPS] < 0.5 * values[EARLY_STEP] for values in (shares, distances))
     outcome = {(True, True): "both", (True, False): "negatives", (False, True): "sums"}.get((fewer, closer), "neither")
@@ -99,10 +114,15 @@ def signs(case: Case) -> Scene:
 
 def _by_step(case: Case) -> tuple[list[float], list[float]]:
     """Share of negative weights and largest distance of a row sum from one, after 0 … STEPS steps."""
+    products = _products(case)
+    return [_share_negative(product) for product in products], [_sums_distance(product) for product in products]
+
+
+def _products(case: Case) -> list[torch.Tensor]:
+    """Ŝ after 0 … STEPS steps."""
     F, B = case.factors.kernel_1, case.factors.kernel_3
     exact = case.m == case.n  # then nothing is inverted, whatever the steps
-    products = [case.maps.landmark if exact else F @ (Z @ B) for Z in _iterates(case)]
-    return [_share_negative(product) for product in products], [_sums_distance(product) for product in products]
+    return [case.maps.landmark if exact else F @ (Z @ B) for Z in _iterates(case)]
 
 
 def _share_negative(weights: torch.Tensor) -> float:
@@ -114,8 +134,11 @@ def _sums_distance(weights: torch.Tensor) -> float:
 
 
 def _signed_blocks(landmark: torch.Tensor) -> tuple[Block, ...]:
+    """Ŝ on a scale that ends with its negative weights, of each cell the lowest entry, so that no blue one drowns."""
+    negative = landmark[landmark < 0]
+    limit = scale_end(negative) if len(negative) else None
     return (
-        Matrix("negative", "negative", "Ŝ", landmark, (TOKENS, TOKENS), "signed"),
+        Matrix("negative", "negative", "Ŝ", landmark, (TOKENS, TOKENS), "signed", limit, pooling="lowest"),
         Matrix("sums", "best_rank", "row sums − 1", landmark.sum(1, keepdim=True) - 1, (TOKENS, "sum"), "signed"),
     )
 
@@ -139,8 +162,3 @@ def _all_kernels_2(case: Case) -> torch.Tensor:
     """kernel_2 of every head of the layer, (heads, m, m)."""
     q_landmarks, k_landmarks = (segment_means(x.float(), case.m)[0] for x in (case.inputs.q, case.inputs.k))
     return softmax_attention_map(q_landmarks, k_landmarks)[0]
-
-
-def _first_scales(case: Case) -> list[float]:
-    """c of every head: its largest column sum times its largest row sum, which is one."""
-    return _all_kernels_2(case).sum(-2).amax(-1).tolist()

@@ -58,9 +58,9 @@ def kernels(case: Case) -> Scene:
     n, m = case.n, case.m
     held, whole = 2 * n * m + m * m, n * n
     readings = (
-        Reading("numbers in F", n * m),
-        Reading("numbers in A", m * m),
-        Reading("numbers in B", m * n),
+        Reading("numbers in F", n * m, secret=True),
+        Reading("numbers in A", m * m, secret=True),
+        Reading("numbers in B", m * n, secret=True),
         Reading("together", held, secret=True),
         Reading("numbers in S", whole, secret=True),
     )

@@ -6,7 +6,8 @@ from nystrom_demo.analysis import LayerInputs, Maps, attention_maps, error_again
 from nystrom_demo.formatting import percent
 from nystrom_demo.lessons.case import Case
 from nystrom_demo.lessons.pictures.product import error_chart
-from nystrom_demo.lessons.scene import CHANNELS, Block, Matrix, Reading, Scene
+from nystrom_demo.lessons.scene import CHANNELS, Block, Matrix, Reading, Scene, Yardstick
+from nystrom_demo.lessons.yardsticks import yardsticks
 
 SYNTHETIC_TOKENS, SYNTHETIC_WIDTH, SEED = 64, 32, 0
 SYNTHETIC = "synthetic token"
@@ -48,7 +49,10 @@ def limits(case: Case) -> Scene:
         f"On a synthetic pattern of {SYNTHETIC_TOKENS} tokens, each looking at one random other, {HALF} landmarks have "
         f"a relative error of {percent(error)} and the best matrix of rank {HALF} {percent(best)}."
     )
-    rows = (_blocks(inputs, attention_maps(inputs, 0, settings)), (error_chart(table, m, ("landmark", "exact")),))
+    maps = attention_maps(inputs, 0, settings)
+    own = [Yardstick("landmark", f"{m} landmarks", float(errors.frobenius[m]))]
+    sticks = yardsticks(maps.exact, m, own, secret=True)
+    rows = (_blocks(inputs, maps), (sticks,), (error_chart(table, m, ("landmark", "exact")),))
     return Scene(rows, readings, summary, outcome, facts)
 
 

@@ -4,9 +4,22 @@ import pandas as pd
 
 from nystrom_demo.analysis import error_against_landmarks, landmark_ladder
 from nystrom_demo.formatting import count, number, percent
-from nystrom_demo.lessons.case import Case
+from nystrom_demo.lessons.case import Case, relative_error
+from nystrom_demo.lessons.pictures.exact import kept_columns
 from nystrom_demo.lessons.pictures.landmarks import product_blocks
-from nystrom_demo.lessons.scene import TOKENS, Block, Chart, Curve, Matrix, Reading, Scene, scale_end
+from nystrom_demo.lessons.scene import (
+    TOKENS,
+    Block,
+    Chart,
+    Curve,
+    Matrix,
+    Reading,
+    Scene,
+    Yardstick,
+    Yardsticks,
+    scale_end,
+)
+from nystrom_demo.lessons.yardsticks import yardsticks
 
 
 def together(case: Case) -> Scene:
@@ -28,8 +41,17 @@ def together(case: Case) -> Scene:
         f"With {count(m)} landmarks the relative error is {percent(error)}; no matrix of that rank has less than "
         f"{percent(best)}."
     )
-    rows = (product_blocks(case), _comparison(case), (error_chart(table, m, ("difference", "best_rank")),))
+    chart = error_chart(table, m, ("difference", "best_rank"))
+    rows = (product_blocks(case), _comparison(case), (_sticks(case, error),), (chart,))
     return case.scene(rows, readings, summary, outcome, facts)
+
+
+def _sticks(case: Case, error: float) -> Yardsticks:
+    """The landmarks' error beside that of the columns of step 2."""
+    C, W_inv, R = kept_columns(case)
+    columns = relative_error(C @ W_inv @ R, case.maps.exact)
+    own = [Yardstick("kernel_1", "C W⁺ R (step 2)", columns), Yardstick("landmark", "landmarks", error)]
+    return yardsticks(case.maps.exact, case.m, own, secret=True)
 
 
 def _comparison(case: Case) -> tuple[Block, ...]:

@@ -1,10 +1,14 @@
 """What the tour's components are sent: a lesson and a scene as plain data."""
 
+from dataclasses import asdict
 from typing import Any
 
-from nystrom_demo.lessons import Lesson, load_lessons
+from nystrom_demo.lessons import Controls, Lesson, load_lessons
 from nystrom_demo.lessons.formula import Node, inline, spoken, terms
 from nystrom_demo.lessons.scene import Scene
+
+# What the tour's own settings are as a step begins, by the names that the page's state gives them.
+STEP_BEGINS = {"pinv_step" if name == "step" else name: value for name, value in asdict(Controls()).items()}
 
 
 def text_payload(index: int, scene: Scene | None) -> dict[str, Any]:
@@ -15,6 +19,7 @@ def text_payload(index: int, scene: Scene | None) -> dict[str, Any]:
     return {
         "index": index,
         "count": len(lessons),
+        "start": STEP_BEGINS,
         "name": lesson.name,
         "title": lesson.title,
         "steps": [{"name": each.name, "title": each.title} for each in lessons],
@@ -36,6 +41,7 @@ def picture_payload(index: int, scene: Scene | None, error: str = "") -> dict[st
     lessons = load_lessons()
     lesson = lessons[index]
     about = {"name": lesson.name, "title": lesson.title, "index": index, "count": len(lessons), "error": error}
+    about["start"] = STEP_BEGINS
     nothing = {"rows": [], "readings": [], "summary": "", "note": ""}
     return about | (nothing if scene is None else scene.as_json())
 

@@ -2,6 +2,7 @@
 
 import { paint, roleColour, roleInk } from '../lib/colour.js';
 import { number } from '../lib/format.js';
+import { pageState } from '../lib/page.js';
 import { draw } from '../lib/svg.js';
 import { hideTip, showTip } from './tip.js';
 
@@ -92,18 +93,37 @@ export function drawMatrix(stage, block, { x, y, width, height, slot, thin }) {
     const row = cell(event.clientY - frame.top, frame.height, block.drawn[0]);
     const column = cell(event.clientX - frame.left, frame.width, block.drawn[1]);
     const value = entriesOf(block)[row * block.drawn[1] + column];
-    const mean = block.pooled[0] * block.pooled[1] > 1 ? 'mean ' : '';
+    const mean = block.pooled[0] * block.pooled[1] > 1 ? `${block.pooling} ` : '';
     const from = placeName(stage.scene, block.axes[0], row, block.pooled[0], block.first[0]);
     const to = placeName(stage.scene, block.axes[1], column, block.pooled[1], block.first[1]);
     showTip(stage.element, event, [`${block.name}: ${mean}${number(value)}`, `row: ${from}`, `column: ${to}`]);
   });
   image.addEventListener('pointerleave', () => hideTip(stage.element));
+  if (block.head !== null) choosesHead(group, block.head);
   return group;
+}
+
+/** A click, Enter or the space bar on a head's small picture chooses that head, and keeps nothing lit. */
+function choosesHead(group, head) {
+  const choose = (event) => {
+    if (event.type === 'keydown' && event.key !== 'Enter' && event.key !== ' ') return;
+    event.preventDefault();
+    event.stopPropagation();
+    pageState()?.set({ head });
+  };
+  group.setAttribute('role', 'button');
+  group.classList.add('choice');
+  group.addEventListener('click', choose);
+  group.addEventListener('keydown', choose);
 }
 
 function caption(block, range, x, y, width, thin) {
   const shape = `${block.shape[0]} × ${block.shape[1]}${thin && width > 140 ? ', drawn thicker' : ''}`;
-  const whole = `${shape}, ${range}`;
-  const lines = whole.length * 5.6 <= width ? [whole] : [shape, ...(range.length * 5.6 <= width + GAP ? [range] : [])];
+  const lowest = block.pooling === 'lowest' && Math.max(...block.pooled) > 1 ? ', lowest of each cell' : '';
+  const whole = `${shape}, ${range}${lowest}`;
+  const lines =
+    whole.length * 5.6 <= width
+      ? [whole]
+      : [shape, ...(range.length * 5.6 <= width + GAP ? [`${range}${lowest}`] : [])];
   return lines.map((line, index) => draw('text', { x, y: y + 13 * index, class: 'block-caption' }, line));
 }

@@ -50,6 +50,8 @@ export function tableOf(scene, element) {
         curve.y.forEach((y, i) => rows.push([`${block.name}: ${curve.name}`, block.x[i], '', y]));
     } else if (block.kind === 'bars') {
       block.values.forEach((value, i) => rows.push([block.name, block.x[i], '', value]));
+    } else if (block.kind === 'yardsticks') {
+      for (const stick of block.sticks) rows.push([block.name, stick.name, '', stick.error]);
     } else if (block.kind === 'words') {
       block.words.forEach((word, i) =>
         rows.push([block.name, i + 1, word, block.segments[i] < 0 ? '' : block.segments[i] + 1]),

@@ -1,13 +1,20 @@
 // Terms and blocks of one key light together.
 
+const RELEASE = 'tour-release';
+
 /**
- * Pointing at a term or block, or focusing it, lights everything of its key; a click keeps it lit until the next. What
- * has the keyboard's focus stays lit while the page moves below the pointer, as it does when focus scrolls it.
+ * Pointing at a term or block, or focusing it, lights everything of its key; a click keeps it lit until the next, or
+ * until another step begins (`release`). What has the keyboard's focus stays lit while the page moves below the pointer,
+ * as it does when focus scrolls it.
  */
 export function tieTerms(root) {
   if (root.dataset.tied) return;
   root.dataset.tied = 'yes';
   let kept = '';
+  root.addEventListener(RELEASE, () => {
+    kept = '';
+    light(root, kept);
+  });
   const keyAt = (event) => event.target.closest?.('[data-key]')?.dataset.key || '';
   const held = () => kept || root.querySelector('[data-key]:focus-visible')?.dataset.key || '';
   root.addEventListener('pointerover', (event) => light(root, keyAt(event) || held()));
@@ -30,6 +37,11 @@ export function tieTerms(root) {
       light(root, kept || keyAt(event));
     }
   });
+}
+
+/** Keeps nothing lit any longer. */
+export function release(root) {
+  root.dispatchEvent(new Event(RELEASE));
 }
 
 function light(root, key) {

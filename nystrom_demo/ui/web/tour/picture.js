@@ -10,6 +10,7 @@ import { standalone, tableOf } from './export.js';
 import { tieTerms } from './lighting.js';
 import { turnPages } from './turning.js';
 import { drawWords } from './words.js';
+import { drawYardsticks } from './yardsticks.js';
 
 const LABELS = 20 + 32; // a name above and up to two caption lines below a matrix
 const THIN = 26; // thinner sides are drawn this wide, and their captions say so
@@ -75,7 +76,7 @@ function readingsOf(scene) {
 function drawRow(stage, row, width, y, picture) {
   const kinds = new Set(row.map((block) => block.kind));
   if (kinds.has('matrix')) return drawMatrices(stage, row, width, y, picture);
-  const painters = { chart: drawChart, bars: drawBars, words: drawWords };
+  const painters = { chart: drawChart, bars: drawBars, words: drawWords, yardsticks: drawYardsticks };
   const columns = Math.max(1, Math.min(row.length, Math.floor((width + GAP) / 280)));
   const size = (width - GAP * (columns - 1)) / columns;
   let bottom = y - GAP;

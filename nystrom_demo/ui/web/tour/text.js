@@ -2,8 +2,8 @@
 
 import { make } from '../lib/dom.js';
 import { mathOf, sentence } from './formula.js';
-import { tieTerms } from './lighting.js';
-import { choiceOf, forgetful, progress, remember } from './progress.js';
+import { release, tieTerms } from './lighting.js';
+import { choiceOf, forgetful, progress, remember, verdictOf } from './progress.js';
 import { go, turnPages } from './turning.js';
 
 /** @param {import('../lib/component.js').Component} tour */
@@ -21,14 +21,16 @@ function drawText(tour) {
   const sheet = element.querySelector('.learn-text');
   const focused = document.activeElement;
   const rememberedFocus = focused?.closest?.('.learn-steps') ? focused.getAttribute('data-step') : null;
+  if (sheet.dataset.step !== lesson.name) release(root);
+  sheet.dataset.step = lesson.name;
   const parts = [
     stepList(tour, lesson),
     make('h2', { id: 'learn-title' }, lesson.title),
     ...lesson.prose.map((paragraph) => make('p', { class: 'learn-prose' }, sentence(paragraph, lesson.links))),
     formulaOf(lesson),
     symbolsOf(lesson),
-    make('p', { class: 'learn-do' }, make('b', {}, 'Try: '), sentence(lesson.task, lesson.links)),
     predictionOf(tour, lesson, root),
+    make('p', { class: 'learn-do' }, make('b', {}, 'Try: '), sentence(lesson.task, lesson.links)),
     make('div', { class: 'learn-turn' }, turnPages(tour, lesson)),
   ];
   sheet.replaceChildren(...parts.filter(Boolean));
@@ -104,7 +106,7 @@ function predictionOf(tour, lesson, root) {
 
 function predict(tour, lesson, option, buttons, verdict, root) {
   if (choiceOf(lesson.name) !== null) return;
-  remember(lesson.name, option, option === lesson.outcome);
+  remember(lesson.name, option, lesson.outcome);
   judge(lesson, buttons, verdict);
   reveal(root, true);
   tour.element.querySelector('.learn-text nav').replaceWith(stepList(tour, lesson));
@@ -113,17 +115,22 @@ function predict(tour, lesson, option, buttons, verdict, root) {
 function judge(lesson, buttons, verdict) {
   const chosen = choiceOf(lesson.name);
   const open = chosen === null;
+  const { word, held, moved } = open
+    ? { word: '', held: '', moved: '' }
+    : verdictOf(progress[lesson.name], lesson.outcome);
   for (const button of buttons) {
     const name = button.dataset.option;
     button.setAttribute('aria-pressed', String(name === chosen));
     button.toggleAttribute('disabled', !open || !lesson.outcome);
-    button.classList.toggle('holds', !open && name === lesson.outcome);
-    button.classList.toggle('missed', !open && name === chosen && name !== lesson.outcome);
+    button.classList.toggle('holds', !open && name === held);
+    button.classList.toggle('missed', !open && Boolean(held) && name === chosen && name !== held);
   }
   verdict.replaceChildren();
   if (open || !lesson.outcome) return;
-  const word = chosen === '' ? '' : chosen === lesson.outcome ? 'Right. ' : 'Not on this text. ';
-  verdict.append(make('b', {}, word), ...sentence(lesson.because, lesson.links));
+  const now = lesson.options.find((option) => option.name === moved);
+  verdict.append(make('b', {}, word));
+  if (now) verdict.append('With what is set now it is: ', ...sentence(now.text, lesson.links), '. ');
+  verdict.append(...sentence(lesson.because, lesson.links));
   verdict.closest('section')?.querySelector('.learn-show')?.remove();
 }
 

@@ -14,9 +14,9 @@ export function turnPages(tour, { index, count }) {
   return [turn('learn-back', 'Back', index - 1), turn('learn-next', 'Next step', index + 1)];
 }
 
-/** Asks for a step, and shows its beginning. */
-export function go({ element }, step) {
-  pageState().set({ step });
+/** Asks for a step as it begins, with none of the tour's settings left from the step before, and shows its beginning. */
+export function go({ element, props }, step) {
+  pageState().set({ ...props.value.start, step });
   const root = element.closest('#learn');
   if (root && root.getBoundingClientRect().top < 0) root.scrollIntoView({ block: 'start' });
 }

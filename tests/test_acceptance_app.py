@@ -81,3 +81,5 @@ def test_a_page_is_weighed_and_its_maps_drawn_anew(chromium, app_url):
     assert whole.num_bytes > document.num_bytes_downloaded
     seconds = pages.redraws(chromium, app_url, "the film was long and the river ran", 2)
     assert len(seconds) == 2 and all(second > 0 for second in seconds)
+    moves = pages.dial(chromium, app_url, "the film was long and the river ran", 3, 2)
+    assert len(moves) == 2 and all(move > 0 for move in moves)

@@ -1,5 +1,6 @@
 """The benchmark of the app: it asks the real one, started from app.py, and a page of it in Chromium."""
 
+import json
 import sys
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from acceptance import pages
 from acceptance.__main__ import main
-from acceptance.app import BARE, Page, Texts
+from acceptance.app import BARE, OPTIONS, QUESTION, Page, Texts
 from acceptance.visitor import Server, free_port
 from nystrom_demo.checkpoints.loading import TASKS
 
@@ -35,6 +36,21 @@ def test_each_text_has_its_length_and_is_asked_for_the_first_time(tiny_checkpoin
     made = [texts.of(31, "[MASK]") for _ in range(20)]
     assert len(set(made)) == 20 and all(text.startswith("[MASK] ") for text in made)
     assert {len(texts.tokenizer(text)["input_ids"]) for text in made} == {31}
+
+
+def test_a_page_is_given_each_heads_answer_and_the_maps_that_it_asks_for(app_url):
+    with Page(app_url) as page:
+        page.type("the film was [MASK] and the river ran")
+        page.set(tab="tasks", num_landmarks=3, question=QUESTION, choices_question=QUESTION, options="\n".join(OPTIONS))
+        for task in TASKS:
+            answer = page.ask(task=task)
+            assert answer.seconds > 0 and answer.num_bytes > 1_000
+            assert "verdict" in page.shown["tasks-answer"], task
+        page.ask(tab="attention", layer=1, head=1)
+        viewer = json.loads(page.shown["attention-viewer"])
+        assert (viewer["m"], viewer["layer"], viewer["head"]) == (3, 1, 1)
+        with pytest.raises(RuntimeError, match="task must be one of"):
+            page.ask(task="translation")
 
 
 def test_a_server_that_ends_at_its_start_says_what_it_said():
@@ -65,3 +81,5 @@ def test_a_page_is_weighed_and_its_maps_drawn_anew(chromium, app_url):
     assert whole.num_bytes > document.num_bytes_downloaded
     seconds = pages.redraws(chromium, app_url, "the film was long and the river ran", 2)
     assert len(seconds) == 2 and all(second > 0 for second in seconds)
+    moves = pages.dial(chromium, app_url, "the film was long and the river ran", 3, 2)
+    assert len(moves) == 2 and all(move > 0 for move in moves)

@@ -30,7 +30,7 @@ def peers(ours: float, theirs: float, n: int = 512, memory: int = 3) -> pd.DataF
 def app_points() -> list[Point]:
     seconds = {visit.FIRST: 0.5, visit.TENTH: 0.25, visit.MAPS: 0.7, visit.REDRAWN: 0.3}
     for task in TASKS:
-        seconds |= {visit.clicked(task): 0.3, visit.passes(task): 0.2, visit.fresh(task): 0.2, visit.again(task): 0.1}
+        seconds |= {visit.clicked(task): 0.3, visit.passes(task): 0.2, visit.again(task): 0.15}
     seconds[visit.clicked(TASKS[2])] = 0.36
     places = {visit.MAPS: [512, 2048], visit.REDRAWN: [1024]}
     made = [Point(what, n, [Answer(s, 3_000_000)]) for what, s in seconds.items() for n in places.get(what, [128])]

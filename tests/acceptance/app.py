@@ -15,7 +15,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from acceptance import pages
-from acceptance.visitor import Answer, Server, Visitor, free_port, this_app
+from acceptance.visitor import Answer, Page, Server, free_port, this_app
 from nystrom_demo.benchmark.commands import Result
 from nystrom_demo.benchmark.compare import Ratio, ratio
 from nystrom_demo.benchmark.report import extremes, markdown_table, spread
@@ -67,10 +67,6 @@ def again(task: str) -> str:
     return f"asked again, {task}"
 
 
-def fresh(task: str) -> str:
-    return f"asked first, {task}"
-
-
 def passes(task: str) -> str:
     return f"the model's two passes, {task}"
 
@@ -93,36 +89,6 @@ class Texts:
         while len(words) > 1 and len(self.tokenizer(" ".join(words), verbose=False)["input_ids"]) > n:
             words.pop()
         return " ".join(words)
-
-
-class Page(Visitor):
-    """The app's page with the requests that it makes after a visitor's choices, in their order."""
-
-    def open(self, tab: str) -> None:
-        self.values["open-tab"] = tab
-
-    def type(self, text: str) -> None:
-        self.values["bench-text"] = self.values["bench-settled"] = text
-
-    def show(self, output: str) -> Answer:
-        """The open tab's own request."""
-        return self.fire(self.event(f"stamp-{self.values['open-tab']}", "change", output))
-
-    def settle(self, output: str) -> list[Answer]:
-        """From a change of the bench to what the open tab shows."""
-        settled = self.event("bench-settled", "change", "bench-notice")
-        stamp = self.after(settled, f"stamp-{self.values['open-tab']}")
-        return [self.fire(settled), self.fire(stamp), self.show(output)]
-
-    def choose_task(self, task: str) -> list[Answer]:
-        """From a click on a head to its answer."""
-        self.values["tasks-head"] = task
-        return [self.fire(self.event("tasks-head", "input", "bench-task")), *self.settle("tasks-answer")]
-
-    def choose_head(self, layer: int, head: int) -> Answer:
-        """From a click in the mosaic to the maps' numbers."""
-        self.values |= {"attention-layer": layer, "attention-head": head}  # the page's own doing
-        return self.fire(self.after(self.event("attention-mosaic", "choose", "attention-head"), "attention-viewer"))
 
 
 def app(options: argparse.Namespace) -> Result:
@@ -156,10 +122,10 @@ def time_start(server: Server, texts: Texts) -> dict[str, Answer]:
     """From the process's start to the page, to readiness and to the first answer; then the first ten requests."""
     found = {"start to first page": Answer(server.wait("/"), 0), "start to ready": Answer(server.wait("/ready"), 0)}
     with Page(server.url) as page:
-        page.open("tasks")
+        page.set(tab="tasks")
         for turn in range(10):
             page.type(texts.of(CLICK_TOKENS))
-            answer = total(page.settle("tasks-answer"))
+            answer = page.ask()
             if turn == 0:
                 found["start to first answer"] = Answer(time.perf_counter() - server.began, 0)
             if turn in (0, 9):
@@ -172,21 +138,18 @@ def time_answers(server: Server, box: dict[str, Checkpoint], texts: Texts, optio
     found: dict[str, list[Answer]] = {}
     settings = AttentionSettings(num_landmarks=options.landmarks)
     with Page(server.url) as page:
-        page.open("tasks")
-        page.values |= {"tasks-question": QUESTION, "tasks-choices-question": QUESTION}
-        page.values["tasks-options"] = "\n".join(OPTIONS)
-        prepare_bench(page, texts, options.landmarks, "tasks-answer")
+        page.set(tab="tasks", num_landmarks=options.landmarks)
+        page.set(question=QUESTION, choices_question=QUESTION, options="\n".join(OPTIONS))
         for turn in range(options.repeats + 1):
             for task, checkpoint in box.items():
                 text = texts.of(CLICK_TOKENS, checkpoint.tokenizer.mask_token if task == "masked-lm" else "")
                 page.type(text)
-                answers = page.choose_task(task)
+                answer = page.ask(task=task)
                 latency = compare_latency(checkpoint, prepare(checkpoint, *inputs_of(task, text)), settings, repeats=1)
                 measured = {
-                    clicked(task): total(answers),
+                    clicked(task): answer,
                     passes(task): Answer(latency.exact[0] + latency.landmark[0], 0),
-                    fresh(task): answers[-1],
-                    again(task): page.show("tasks-answer"),
+                    again(task): page.ask(),
                 }
                 if turn:  # the first round warms up
                     for what, answer in measured.items():
@@ -205,25 +168,17 @@ def time_maps(server: Server, texts: Texts, options: argparse.Namespace, lengths
     """A new text to its maps, another head of it to its maps, and the same maps again."""
     points = []
     with Page(server.url) as page:
-        page.open("attention")
-        prepare_bench(page, texts, options.landmarks, "attention-viewer")
+        page.type(texts.of(CLICK_TOKENS))
+        page.ask(tab="attention", num_landmarks=options.landmarks)  # warms up
         for n in lengths:
             found: dict[str, list[Answer]] = {MAPS: [], OTHER_HEAD: [], REPEATED: []}
             for _ in range(options.repeats):
-                page.values |= {"attention-layer": 0, "attention-head": 0}
                 page.type(texts.of(n))
-                found[MAPS].append(total(page.settle("attention-viewer")))
-                found[OTHER_HEAD].append(page.choose_head(1, 1))
-                found[REPEATED].append(page.choose_head(1, 1))
+                found[MAPS].append(page.ask(layer=0, head=0))
+                found[OTHER_HEAD].append(page.ask(layer=1, head=1))
+                found[REPEATED].append(page.ask())
             points += [Point(what, n, answers) for what, answers in found.items()]
     return points
-
-
-def prepare_bench(page: Page, texts: Texts, num_landmarks: int, output: str) -> None:
-    """A first text on the bench, and so many landmarks, for which the text has to be long enough."""
-    page.type(texts.of(max(CLICK_TOKENS, num_landmarks + 1)))
-    page.settle(output)
-    page.values["bench-landmarks"] = num_landmarks
 
 
 def weigh_pages(server: Server, texts: Texts, options: argparse.Namespace) -> list[Point]:
@@ -244,11 +199,6 @@ def weigh_pages(server: Server, texts: Texts, options: argparse.Namespace) -> li
     return [*found, Point(REDRAWN, REDRAW_TOKENS, [Answer(seconds, 0) for seconds in drawn])]
 
 
-def total(answers: Sequence[Answer]) -> Answer:
-    """Requests one after the other."""
-    return Answer(sum(answer.seconds for answer in answers), sum(answer.num_bytes for answer in answers))
-
-
 def frame_of(points: Sequence[Point]) -> pd.DataFrame:
     """One row a point, as `to_frame`, with the bytes that came in place of a call's peak memory."""
     frame = to_frame([point.measurement for point in points]).rename(columns={"method": "what"})
@@ -264,7 +214,7 @@ def describe(points: Sequence[Point]) -> str:
     for task in TASKS:
         lines.append(
             f"{task}: a click to its answer takes {_times(by, clicked(task), passes(task))} of the model's two forward "
-            f"passes; asked again, {_times(by, again(task), fresh(task))} of the time it took first."
+            f"passes; asked again, {_times(by, again(task), clicked(task))} of the time it took first."
         )
     if (OUR_PAGE, 0) in by:
         more = by[OUR_PAGE, 0].num_bytes - by[BARE_PAGE, 0].num_bytes

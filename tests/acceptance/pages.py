@@ -8,10 +8,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 PATIENCE_MS = 600_000
 REST_MS = 2_500  # a page that asked for nothing for so long is at rest
 VIEWER = "#attention-viewer [data-part=viewer]"
+AT_REST = "() => !window.pageState.busy()"
 # Clicks a head of the mosaic and waits for two frames after the viewer took up that head's numbers: it is drawn then.
 REDRAW = """(head) => new Promise((done, fail) => {
   setTimeout(() => fail(new Error(`Head ${head} was not drawn.`)), 60000);
@@ -85,19 +87,22 @@ def load(browser: Any, url: str) -> Load:
 
 def redraws(browser: Any, url: str, text: str, repeats: int) -> list[float]:
     """Seconds from the click on another head of `text` to its drawn maps, the first click left out."""
-    page = _open_maps(browser, url, text)
+    page = _open_maps(browser, url, text=text)
     heads = page.eval_on_selector_all("#attention-mosaic .cell", "cells => cells.map((cell) => cell.dataset.head)")
     order = [heads[(turn + 1) % len(heads)] for turn in range(repeats + 1)]  # the first head is shown
-    seconds = [page.evaluate(REDRAW, head) for head in order]
+    seconds = []
+    for head in order:
+        seconds.append(page.evaluate(REDRAW, head))
+        page.wait_for_function(AT_REST)
     page.context.close()
     return seconds[1:]
 
 
 def dial(browser: Any, url: str, text: str, m: int, repeats: int) -> list[float]:
     """Seconds from a move of the slider of landmarks, about m, to its drawn maps, the first few moves left out."""
-    page = _open_maps(browser, f"{url}?m={m}", text)
+    page = _open_maps(browser, url, text=text, m=m)
     page.evaluate(NOTE_MOVES)
-    page.locator("#bench-landmarks input[type=range]").focus()
+    page.locator("#sidebar-landmarks input[type=range]").focus()
     for turn in range(repeats + 3):
         page.keyboard.press("ArrowLeft" if turn % 2 else "ArrowRight")
         page.wait_for_function(f"window.moves.length === {turn + 1}")
@@ -106,15 +111,12 @@ def dial(browser: Any, url: str, text: str, m: int, repeats: int) -> list[float]
     return seconds[3:]
 
 
-def _open_maps(browser: Any, url: str, text: str) -> Any:
-    """A page on the Attention tab, the maps and the mosaic of this text drawn."""
+def _open_maps(browser: Any, url: str, **link: Any) -> Any:
+    """A page that a link opened on the Attention tab, its maps and its mosaic drawn."""
     page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     page.set_default_timeout(PATIENCE_MS)
-    page.goto(url)
-    page.get_by_role("tab", name="Attention").click()
+    page.goto(f"{url}#{urlencode({'tab': 'attention'} | link)}")
     page.wait_for_selector(f"{VIEWER}[data-shown]")
-    before = page.get_attribute(VIEWER, "data-shown")
-    page.locator("#bench-text textarea").fill(text)
-    page.wait_for_function(f"shown => document.querySelector('{VIEWER}').dataset.shown !== shown", arg=before)
     page.wait_for_selector("#attention-mosaic .cell[aria-busy=false]")
+    page.wait_for_function(AT_REST)
     return page

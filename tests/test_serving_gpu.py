@@ -104,6 +104,7 @@ def test_a_heavy_handler_asks_for_the_gpu_for_its_requests_size(lent, context):
 
 def test_a_request_for_the_cpu_asks_for_no_gpu_and_the_seconds_asked_for_are_logged(lent, context, caplog, monkeypatch):
     monkeypatch.setattr(logger, "propagate", True)
+    monkeypatch.setattr(logger, "handlers", [])  # another test's server may have left its own
     caplog.set_level("INFO", logger.name)
 
     def on(text: str, device: str) -> str:
@@ -154,6 +155,7 @@ def test_a_refusal_on_the_gpu_reaches_the_visitor(lent, context):
 @pytest.mark.parametrize("fn", [count, sweep])
 def test_a_failure_on_the_gpu_is_one_sentence_and_one_entry_in_the_log(lent, context, caplog, monkeypatch, fn):
     monkeypatch.setattr(logger, "propagate", True)
+    monkeypatch.setattr(logger, "handlers", [])
     caplog.set_level("INFO", logger.name)
     handler = protect(fn, context, fn.__name__)
     with pytest.raises(gr.Error) as caught:

@@ -25,6 +25,8 @@ from nystrom_demo.heads import (
 from nystrom_demo.interop import Support, register_attention, register_auto_classes, supports_nystrom
 from nystrom_demo.model import NystromformerModel
 
+__version__ = "0.2.0"
+
 __all__ = [
     "AttentionSettings",
     "NystromFactors",

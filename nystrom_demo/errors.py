@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """A request that is refused; its message is one sentence that may be shown to whoever sent it.
+    """A request or a setting that is refused; its message is one sentence that may be shown to whoever sent it.
 
     reason: what it was refused for, in a word, to be counted: "value", "memory", "seconds" or "deadline".
     """

@@ -11,7 +11,7 @@ from nystrom_demo.benchmark.commands import Result
 from nystrom_demo.benchmark.methods import METHODS
 from nystrom_demo.benchmark.report import machine
 from nystrom_demo.checkpoints import TASKS
-from nystrom_demo.console import print_in_any_locale
+from nystrom_demo.console import count, device_name, file, index, print_in_any_locale, seconds
 
 COMMANDS = MEASURED | {"approximations": near.approximations}
 Commands = Mapping[str, Callable[[argparse.Namespace], Result]]
@@ -38,16 +38,16 @@ def build_parser(
 ) -> argparse.ArgumentParser:
     """The parser of these commands; a table of all of them has no lengths to choose."""
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--landmarks", type=int, default=64, metavar="M")
-    shared.add_argument("--heads", type=int, default=12)
-    shared.add_argument("--head-dim", type=int, default=64)
-    shared.add_argument("--layers", type=int, default=2, help="layers of a whole model (default: 2)")
-    shared.add_argument("--batch", type=int, default=1)
+    shared.add_argument("--landmarks", type=count, default=64, metavar="M")
+    shared.add_argument("--heads", type=count, default=12)
+    shared.add_argument("--head-dim", type=count, default=64)
+    shared.add_argument("--layers", type=count, default=2, help="layers of a whole model (default: 2)")
+    shared.add_argument("--batch", type=count, default=1)
     shared.add_argument("--dtype", choices=["float32", "float16", "bfloat16", "float64"], default="float32")
-    shared.add_argument("--device", default="cpu")
-    shared.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
-    shared.add_argument("--repeats", type=int, default=7)
-    shared.add_argument("--budget", type=float, default=30.0, metavar="SECONDS", help="for one method at one length")
+    shared.add_argument("--device", type=device_name, default="cpu")
+    shared.add_argument("--threads", type=count, help="CPU threads (default: torch's choice)")
+    shared.add_argument("--repeats", type=count, default=7)
+    shared.add_argument("--budget", type=seconds, default=30.0, metavar="SECONDS", help="for one method at one length")
     shared.add_argument("--csv", metavar="FILE", help="write every measurement there")
 
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description=about)
@@ -57,17 +57,21 @@ def build_parser(
         if name == "table":
             added.set_defaults(lengths=None, repeats=5, budget=12.0)  # so that all of it takes minutes
         else:
-            added.add_argument("--lengths", type=int, nargs="+", metavar="N", help="lengths of the text, in tokens")
+            added.add_argument("--lengths", type=count, nargs="+", metavar="N", help="lengths of the text, in tokens")
         if name == "sweep":
             added.add_argument("--methods", nargs="+", choices=list(METHODS), metavar="NAME", help=", ".join(METHODS))
             added.add_argument("--whole-model", action="store_true", help="the whole model, not attention alone")
             added.add_argument("--backward", action="store_true", help="forward and backward")
         if name == "approximations":
-            added.add_argument("--texts", required=True, metavar="FILE", help="paragraphs to read, one a line")
-            added.add_argument("--num-texts", type=int, default=near.TEXTS, help=f"(default: {near.TEXTS})")
-            added.add_argument("--seeds", type=int, default=near.SEEDS, help=f"(default: {near.SEEDS})")
-            added.add_argument("--only-layers", type=int, nargs="+", metavar="L", help="counted from 0 (default: all)")
-            added.add_argument("--budgets", type=int, nargs="+", default=near.BUDGETS, metavar="M")
+            added.add_argument(
+                "--texts", type=file, required=True, metavar="FILE", help="paragraphs to read, one a line"
+            )
+            added.add_argument("--num-texts", type=count, default=near.TEXTS, help=f"(default: {near.TEXTS})")
+            added.add_argument("--seeds", type=count, default=near.SEEDS, help=f"(default: {near.SEEDS})")
+            added.add_argument(
+                "--only-layers", type=index, nargs="+", metavar="L", help="counted from 0 (default: all)"
+            )
+            added.add_argument("--budgets", type=count, nargs="+", default=near.BUDGETS, metavar="M")
             added.add_argument("--tasks", nargs="+", choices=TASKS, help="whose heads (default: question-answering)")
     return parser
 

@@ -36,9 +36,7 @@ def check_sums(box: Path, tasks: Iterable[str]) -> dict[str, str]:
     """
     box = box.resolve()
     if not (box / MANIFEST).is_file():
-        raise CheckpointError(
-            f"The bundled checkpoints have no {MANIFEST} in {box.name}; {BOX_VARIABLE} says which folder they are in."
-        )
+        raise CheckpointError(_where_to_get(box))
     sums = json.loads((box / MANIFEST).read_text(encoding="utf-8"))
     done: set[Path] = set()
     for folder in (box / task for task in tasks):
@@ -47,6 +45,16 @@ def check_sums(box: Path, tasks: Iterable[str]) -> dict[str, str]:
         _check_files(shards, box, sums)
         done |= shards
     return sums
+
+
+def _where_to_get(box: Path) -> str:
+    """What to do where there is no box, which an installed package does not bring."""
+    if box != _BOX:
+        return f"The bundled checkpoints have no {MANIFEST} in {box.name}; {BOX_VARIABLE} says where they are."
+    return (
+        "There are no bundled checkpoints here, since an installed package brings none: clone the project's repository "
+        f"(git clone --depth 1) and let {BOX_VARIABLE} name its folder assets/checkpoints."
+    )
 
 
 def _check_files(paths: Iterable[Path], box: Path, sums: dict[str, str]) -> None:

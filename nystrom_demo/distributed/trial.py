@@ -17,6 +17,7 @@ import torch.multiprocessing as mp
 from torch.distributed.device_mesh import init_device_mesh
 
 from nystrom_demo.config import NystromformerConfig
+from nystrom_demo.console import count
 from nystrom_demo.distributed.attention import distributed_nystrom_attention
 from nystrom_demo.distributed.stretch import Stretch
 from nystrom_demo.model import NystromformerAttention
@@ -26,10 +27,10 @@ MB = 2**20
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m nystrom_demo.distributed", description=__doc__.split("\n")[0])
-    parser.add_argument("--tokens", type=int, default=1_000_000, help="in all (default 1,000,000)")
-    parser.add_argument("--processes", type=int, default=4)
-    parser.add_argument("--width", type=int, default=256, help="hidden size; heads have 64 channels (default 256)")
-    parser.add_argument("--landmarks", type=int, default=64)
+    parser.add_argument("--tokens", type=count, default=1_000_000, help="in all (default 1,000,000)")
+    parser.add_argument("--processes", type=count, default=4)
+    parser.add_argument("--width", type=count, default=256, help="hidden size; heads have 64 channels (default 256)")
+    parser.add_argument("--landmarks", type=count, default=64)
     arguments = parser.parse_args()
     if arguments.width < 64 or arguments.width % 64:
         parser.error(f"--width must be a multiple of 64, got {arguments.width}")

@@ -174,12 +174,6 @@ def admit_timing(lengths: Sequence[int], heads: int, head_dim: int, *, batch: in
         raise UserError(f"The sum of lengths times {times} must be at most {TIMED_NUMBERS:,}, got {asked:,}.")
 
 
-def step_seconds(most: float) -> float:
-    """The longest that a step may be asked to take: `most`, or what this server allows."""
-    limit = current_limits().request_seconds
-    return most if limit is None else min(limit, most)
-
-
 def timed_call_bytes() -> int:
     """What one timed call may hold beside its inputs, which may be three times as large: a quarter of the request's."""
     limit = current_limits().request_bytes

@@ -14,6 +14,8 @@ import gradio as gr
 import matplotlib
 import torch
 
+from nystrom_demo.console import find_device
+from nystrom_demo.errors import UserError
 from nystrom_demo.limits.parallel import SIDE_BY_SIDE
 from nystrom_demo.serving.compression import Packed
 from nystrom_demo.serving.connections import BACKLOG, BoundedProtocol, Connections, most_connections
@@ -25,7 +27,7 @@ from nystrom_demo.serving.health import Readiness
 from nystrom_demo.serving.log import log, own_standard_error, start_logging
 from nystrom_demo.serving.memory import request_limits
 from nystrom_demo.serving.metrics import Metrics
-from nystrom_demo.serving.settings import Settings
+from nystrom_demo.serving.settings import PREFIX, Settings
 from nystrom_demo.serving.worker_pool import WorkerPool
 
 SPACE_THREADS = 2
@@ -36,10 +38,14 @@ KEEP_ALIVE_SECONDS = 75
 
 
 def choose_device(settings: Settings) -> torch.device:
-    """The device that the settings name; "auto" is cuda where there is one, else cpu."""
-    if settings.device != "auto":
-        return torch.device(settings.device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The device that the settings name; "auto" is cuda where there is one, else cpu. UserError for one that is not
+    there."""
+    if settings.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return find_device(settings.device)
+    except ValueError as error:
+        raise UserError(f"{PREFIX}DEVICE names no device of this machine: {error}") from None
 
 
 def set_threads(settings: Settings) -> int:
@@ -118,7 +124,7 @@ def start(
     until it succeeds; from then on /ready answers 200.
     """
     if settings.mcp and importlib.util.find_spec("mcp") is None:
-        raise ModuleNotFoundError("NYSTROM_DEMO_MCP needs the package mcp; pip install 'gradio[mcp]' brings it.")
+        raise UserError("NYSTROM_DEMO_MCP needs the package mcp; pip install 'gradio[mcp]' brings it.")
     start_logging()
     device = choose_device(settings) if device is None else device
     if not is_lent():  # ZeroGPU computes in forks of this process, which have none of its threads

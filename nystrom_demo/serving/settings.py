@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nystrom_demo.checkpoints.bundled import BOX_VARIABLE
+from nystrom_demo.errors import UserError
 from nystrom_demo.limits.budget import TEXT_CHARS, TEXT_TOKENS
 
 PREFIX = "NYSTROM_DEMO_"
@@ -24,7 +25,7 @@ def _number(kind: type, low: float, high: float) -> Callable[[str, str], float]:
             value = None
         if value is None or not low <= value <= high:
             noun = "a whole number" if kind is int else "a number"
-            raise ValueError(f"{name} must be {noun} from {low} to {high}, got {text[:200]!r}.")
+            raise UserError(f"{name} must be {noun} from {low} to {high}, got {text[:200]!r}.")
         return value
 
     return parse
@@ -33,7 +34,7 @@ def _number(kind: type, low: float, high: float) -> Callable[[str, str], float]:
 def _switch(name: str, text: str) -> bool:
     words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if text.lower() not in words:
-        raise ValueError(f"{name} must be on or off, got {text[:200]!r}.")
+        raise UserError(f"{name} must be on or off, got {text[:200]!r}.")
     return words[text.lower()]
 
 
@@ -41,20 +42,20 @@ def _names(name: str, text: str) -> tuple[str, ...]:
     names = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
     for part in names:
         if not part.startswith(("http://", "https://")) or any(c.isspace() or c in ";'\"" for c in part):
-            raise ValueError(f"{name} must list origins such as https://example.org, got {part[:200]!r}.")
+            raise UserError(f"{name} must list origins such as https://example.org, got {part[:200]!r}.")
     return names
 
 
 def _device(name: str, text: str) -> str:
     kind, colon, number = text.partition(":")
     if kind not in DEVICES or (colon and (kind != "cuda" or not number.isdecimal())):
-        raise ValueError(f"{name} must be one of {', '.join(DEVICES)}, or as cuda:1, got {text[:200]!r}.")
+        raise UserError(f"{name} must be one of {', '.join(DEVICES)}, or as cuda:1, got {text[:200]!r}.")
     return text
 
 
 def _folder(name: str, text: str) -> str:
     if not Path(text).is_dir():
-        raise ValueError(f"{name} must be a folder, got {text[:200]!r}.")
+        raise UserError(f"{name} must be a folder, got {text[:200]!r}.")
     return text
 
 
@@ -62,7 +63,7 @@ def _host(name: str, text: str) -> str:
     """A name or address, of IPv6 without the brackets that stand around it in a URL."""
     host = text.removeprefix("[").removesuffix("]")
     if not re.fullmatch(r"[\w.-]+|[0-9a-fA-F:.]+(%\w+)?", host, re.ASCII):
-        raise ValueError(f"{name} must be a host name or an address such as 0.0.0.0 or ::1, got {text[:200]!r}.")
+        raise UserError(f"{name} must be a host name or an address such as 0.0.0.0 or ::1, got {text[:200]!r}.")
     return host
 
 
@@ -71,7 +72,7 @@ def _path(name: str, text: str) -> str:
     if path == "/":
         return ""
     if not re.fullmatch(r"(/[\w.~-]+)+", path, re.ASCII) or "/.." in path:
-        raise ValueError(f"{name} must be a path such as /attention, got {text[:200]!r}.")
+        raise UserError(f"{name} must be a path such as /attention, got {text[:200]!r}.")
     return path
 
 
@@ -158,12 +159,12 @@ class Settings:
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """The settings that the environment asks for. ValueError, naming the variable, for one that makes no sense."""
+        """The settings that the environment asks for. UserError, naming the variable, for one that makes no sense."""
         variables = {PREFIX + each.name.upper(): each for each in fields(cls) if each.metadata}
         known = {*variables, BOX_VARIABLE}
         unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
         if unknown:
-            raise ValueError(f"{unknown[0]} is no setting. Settings are {', '.join(sorted(known))}.")
+            raise UserError(f"{unknown[0]} is no setting. Settings are {', '.join(sorted(known))}.")
         space = bool(environment.get("SPACE_ID"))
         values: dict[str, Any] = dict(_space_defaults(environment)) if space else {}
         if host := environment.get("GRADIO_SERVER_NAME", "").strip():  # gradio's own, as containers set it

@@ -1,9 +1,10 @@
 """`python -m nystrom_demo.training VERB`: from a BERT-shaped base and a data folder to the checkpoints in the box."""
 
 import argparse
+import importlib.util
 from pathlib import Path
 
-from nystrom_demo.console import print_in_any_locale
+from nystrom_demo.console import count, print_in_any_locale
 from nystrom_demo.training.recipe import COMMON, find_recipe, read_recipe
 
 STEPS = 100_000  # of a run, where neither the command nor the recipe says
@@ -40,13 +41,13 @@ def _add_train(verbs) -> None:
     train.add_argument("--run", type=int, default=1, help="which of the recipe's runs, from 1: its seed and its steps")
     train.add_argument("--begin", type=_folder, help="training checkpoint or box to begin with, not the base")
     train.add_argument("--resume", type=_folder, help="checkpoint folder, or a run's folder for its last checkpoint")
-    train.add_argument("--max-steps", type=_count, help="end, counted from the first step of all")
+    train.add_argument("--max-steps", type=count, help="end, counted from the first step of all")
     train.add_argument("--decay-steps", type=int, default=0, help="steps before the end in which the rate falls to 0")
-    train.add_argument("--decay-now", type=_count, metavar="STEPS", help="let the rate fall from --resume on, then end")
+    train.add_argument("--decay-now", type=count, metavar="STEPS", help="let the rate fall from --resume on, then end")
     train.add_argument("--minutes", type=float, help="stop, with a checkpoint, after so long")
-    train.add_argument("--save-steps", type=_count, default=300)
-    train.add_argument("--log-steps", type=_count, default=50)
-    train.add_argument("--threads", type=_count, default=2, help="CPU threads of each process")
+    train.add_argument("--save-steps", type=count, default=300)
+    train.add_argument("--log-steps", type=count, default=50)
+    train.add_argument("--threads", type=count, default=2, help="CPU threads of each process")
     train.add_argument("--no-progress", action="store_true", help="log lines only")
     train.add_argument("--cpu", action="store_true", help="leave a GPU alone")
     text = "multiply in bfloat16; as the recipe says if not given"
@@ -62,10 +63,10 @@ def _add_evaluate(verbs) -> None:
     text = "how the models attend: nystrom, or another approximation of `nystrom_demo.approximations`"
     evaluate.add_argument("--attention", default="nystrom", metavar="NAME", help=text)
     evaluate.add_argument("--seed", type=int, default=0, help="of an approximation that draws")
-    evaluate.add_argument("--limit", type=_count, help="examples of a measure at most")
+    evaluate.add_argument("--limit", type=count, help="examples of a measure at most")
     evaluate.add_argument("--only", default="", help="tasks, with commas; all by default")
     evaluate.add_argument("--json", type=Path, help="write the figures here")
-    evaluate.add_argument("--threads", type=_count, default=2)
+    evaluate.add_argument("--threads", type=count, default=2)
     evaluate.add_argument("--cpu", action="store_true", help="leave a GPU alone")
 
 
@@ -114,6 +115,8 @@ def _convert(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace) -> None:
     import torch
 
+    if importlib.util.find_spec("accelerate") is None:
+        raise ValueError("training needs the package accelerate; pip install 'nystrom-demo[train]' brings it.")
     from nystrom_demo.training.train import Run, last_checkpoint, steps_of, train
 
     torch.set_num_threads(arguments.threads)
@@ -175,15 +178,9 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"wanted a whole number of at least 1, got {text}")
-    return int(text)
-
-
 def _landmarks(text: str) -> list[int]:
     """Numbers of landmarks, 0 for exact attention."""
-    return [0 if m == "exact" else _count(m) for m in text.split(",")]
+    return [0 if m == "exact" else count(m) for m in text.split(",")]
 
 
 def _models_folder(folder: Path) -> Path:

@@ -151,3 +151,9 @@ def test_a_link_restores_methods_measure_and_cost(tiny_checkpoints):
 def test_layer_and_head_are_chosen_from_one(tiny_checkpoints):
     told, _ = answered(make_page(tiny_checkpoints), state_of(tab="compare"), restored=True)
     assert (told["inputs"]["compare_layer"]["value"], told["inputs"]["compare_head"]["value"]) == (2, 3)
+
+
+def test_a_link_fills_the_tab_though_nothing_changed_on_the_one_before(tiny_checkpoints):
+    page = make_page(tiny_checkpoints)
+    _, values = answered(page, PageState(), link="tab=compare&text=the+cat+sat", changed=[])
+    assert any("Answers under each method" in str(value) for value in values.values())

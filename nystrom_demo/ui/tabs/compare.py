@@ -38,6 +38,7 @@ from nystrom_demo.ui.view import EVERYTHING, Values, View, slotted
 LEAST_BUDGET = 4
 SEEDS = (0, 1, 2)
 MOST_TOKENS = 1_024  # past it a method takes longer at all budgets than anyone waits
+PLOT_HEIGHT, LEGEND_LINE = 330, 20  # pixels; the names are long, so the legend has a line for each
 LOOKS = frozenset({"compared_by", "cost"})  # what draws the same errors otherwise
 OF_A_HEAD = frozenset({"layer", "head"})  # what no answer depends on, since all heads attend alike there
 OF_AN_ANSWER = frozenset({"num_landmarks", "masks", "question", "choices_question", "options", "with_passage"})
@@ -255,8 +256,9 @@ def head_errors(
 
 def comparison_of(errors: pd.DataFrame, measure: str = "frobenius", cost: str = "multiply_adds") -> Comparison:
     """The same errors drawn for another measure or another cost, without computing them anew."""
-    against_budget = figures.error_against_budget(errors, measure)
-    against_cost = figures.error_against_cost(errors, cost, measure)
+    height = PLOT_HEIGHT + LEGEND_LINE * (errors.method.nunique() + 1)
+    against_budget = figures.error_against_budget(errors, measure, height=height)
+    against_cost = figures.error_against_cost(errors, cost, measure, height=height)
     return Comparison(errors, against_budget, against_cost, figures.summary_of(against_budget))
 
 

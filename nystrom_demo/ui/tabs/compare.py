@@ -248,6 +248,7 @@ def head_errors(
     text, found = layer_inputs.text(), {name: pd.DataFrame() for name in methods}
     for seed in seeds:
         wanted = [name for name in methods if seed == seeds[0] or get(name).random]
+        wanted.sort(key=lambda name: get(name).oracle)  # the slow ones last: most take a decomposition or the map whole
         tables = approximation_errors([text], budgets_of(text.num_tokens), wanted, [seed], head=head) if wanted else ()
         for name, table in zip(wanted, tables, strict=True):
             found[name] = pd.concat([found[name], table]).sort_values(["budget", "seed"])

@@ -18,6 +18,7 @@ SHOWN = {
     "Tasks": "#tasks-curve .js-plotly-plot",
     "Attention": "#attention-mosaic .cell[aria-busy=false]",
     "Error": "#error-against .js-plotly-plot",
+    "Compare": "#compare-answers table",
     "Time": "#time-lead p",
 }
 HEADS = {  # and the example that each brings

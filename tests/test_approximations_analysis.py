@@ -142,6 +142,13 @@ def test_each_method_is_a_line_with_its_spread_beside_the_bound(errors):
     assert "best possible of rank m" not in [t.name for t in figures.error_against_budget(errors, "output").data]
 
 
+def test_the_best_of_rank_m_is_drawn_once_where_it_is_a_method_too(errors):
+    best = errors[errors.method == "favor"].assign(method="best-rank")
+    both = pd.concat([errors[errors.method != "best-rank"], best])
+    names = [trace.name for trace in figures.error_against_budget(both).data]
+    assert "best of rank m" in names and "best possible of rank m" not in names
+
+
 def test_the_front_is_drawn_without_oracles(errors):
     *lines, front = figures.error_against_cost(errors).data
     assert len(lines) == len(NAMES) and front.name == "what nothing beats in both"

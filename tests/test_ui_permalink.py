@@ -64,7 +64,7 @@ def test_a_text_too_long_for_a_link_is_left_out_and_the_note_says_why(field):
         ("steps=21", "The link's steps must be a whole number from 0 to 20."),
         ("layer=-1", "The link's layer must be a whole number from 1 to 1000."),
         ("step=13", "The link's step must be a whole number from 1 to 12."),
-        ("tab=admin", "The link's tab must be one of learn, tasks, attention, error, time."),
+        ("tab=admin", "The link's tab must be one of learn, tasks, attention, error, compare, time."),
         ("estimate=1", "The link's estimate must be true or false."),
         ("cell=3;9", "The link's cell must be two whole numbers with a comma between, such as 3,9."),
         ("hidden=9-3", "The link's the end of hidden must be a whole number from 10 to 50000."),

@@ -171,7 +171,7 @@ def test_what_a_newer_request_makes_late_is_not_sent(page, tab):
     assert list(answers) == []
 
 
-@pytest.mark.parametrize("tab", ["learn", "tasks", "attention", "error"])
+@pytest.mark.parametrize("tab", ["learn", "tasks", "attention", "error", "compare"])
 def test_an_empty_text_is_one_kind_sentence_on_every_tab(page, tab):
     _, values = answered(page, PageState("", tab=tab))
     assert sum(NO_TEXT in str(value) for value in values.values()) == 1

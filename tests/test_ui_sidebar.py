@@ -87,7 +87,7 @@ def test_the_page_has_every_tab_and_publishes_seven_endpoints_only(tiny_checkpoi
 
     app = build_app(tiny_checkpoints)
     labels = [block.label for block in app.blocks.values() if isinstance(block, gr.Tab)]
-    assert labels == ["Learn", "Tasks", "Attention", "Error", "Time"]
+    assert labels == ["Learn", "Tasks", "Attention", "Error", "Compare", "Time"]
     public = [fn.api_name for fn in app.fns.values() if fn.api_visibility == "public"]
     assert public == ["fill_mask", "classify", "tag", "answer", "choose", "compare_attention", "time_attention"]
 

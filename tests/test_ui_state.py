@@ -39,6 +39,9 @@ OTHER = {
     "with_passage": False,
     "cell": (3, 11),
     "measure": "output",
+    "approximations": ("favor", "nystrom"),
+    "compared_by": "output",
+    "cost": "numbers_held",
     "long_text": "random",
     "methods": ("landmarks",),
     "longest": 1_024,
@@ -131,5 +134,5 @@ def test_values_out_of_range_are_refused(name, value, said):
 
 
 def test_every_tab_that_reads_the_text_shows_another_one():
-    assert ENTRIES["text"].tabs == ("learn", "tasks", "attention", "error")
+    assert ENTRIES["text"].tabs == ("learn", "tasks", "attention", "error", "compare")
     assert all(set(entry.tabs) <= set(TABS) for entry in ENTRIES.values())

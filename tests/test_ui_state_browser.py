@@ -22,6 +22,7 @@ FILLED = {
     "Tasks": "#tasks-answer .verdict",
     "Attention": "#attention-mosaic .cell[aria-busy=false]",
     "Error": "#error-mosaic .cell[aria-busy=false]",
+    "Compare": "#compare-answers table",
     "Time": "#time-lead p",
 }
 SETTLED = "() => !window.pageState.busy() && !document.querySelector('#views').dataset.stale"

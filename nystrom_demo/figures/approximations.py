@@ -15,6 +15,7 @@ COSTS = {
     "numbers_held": "numbers held for one head",
     "seconds": "seconds of one layer on this device",
 }
+BEST = "best-rank"
 _MARKERS = ("circle", "square", "triangle-up", "cross", "star", "hexagon", "pentagon")
 
 
@@ -22,7 +23,7 @@ def error_against_budget(errors: pd.DataFrame, measure: str = "frobenius", *, he
     """Each method's median error against the budget m, from the least to the greatest over heads and seeds as a bar.
 
     errors: tables of `analysis.approximation_errors`, put one below the other. The best of rank m stands beside the
-    errors of maps. Logarithmic both ways; an error of zero, which m = n has, is off such an axis.
+    errors of maps, once. Logarithmic both ways; an error of zero, which m = n has, is off such an axis.
     """
     figure = go.Figure()
     for method in dict.fromkeys(errors.method):
@@ -31,10 +32,9 @@ def error_against_budget(errors: pd.DataFrame, measure: str = "frobenius", *, he
         middle = middle[middle > 0]
         bars = {"array": (high - middle)[middle.index], "arrayminus": (middle - low)[middle.index], "symmetric": False}
         _line(figure, middle, _name(method), _look(method), bars if errors.groupby("budget").size().max() > 1 else None)
-    if measure == "frobenius":
+    if measure == "frobenius" and BEST not in set(errors.method):
         best = errors.groupby("budget").best_frobenius.median()
-        role = ROLES["best_rank"]
-        _line(figure, best[best > 0], role.label, {"colour": role.colour, "symbol": "diamond", "dash": "dash"}, None)
+        _line(figure, best[best > 0], ROLES["best_rank"].label, _look(BEST), None)
     landmark_axis(figure, sorted(errors.budget.unique()), "budget m")
     error_axis(figure, MEASURES[measure])
     return styled(figure, summaries.approximations(errors, measure), height=height, table=errors)
@@ -65,7 +65,9 @@ def error_against_cost(
         name="what nothing beats in both",
         hoverinfo="skip",
     )
-    figure.update_xaxes(type="log", title=COSTS[cost], showgrid=False, exponentformat="power")
+    wide = len(points) and points[cost].max() >= 100 * points[cost].min()  # then whole decades are ticks enough
+    ticks = {"dtick": 1} if wide else {}
+    figure.update_xaxes(type="log", title=COSTS[cost], showgrid=False, exponentformat="power", **ticks)
     error_axis(figure, MEASURES[measure])
     return styled(figure, summaries.approximations(errors, measure), height=height, table=points)
 
@@ -78,6 +80,8 @@ def _look(method: str) -> dict[str, str]:
     """The same for a method in every figure, whatever stands beside it."""
     if method == "nystrom":
         return {"colour": ROLES["landmark"].colour, "symbol": "circle", "dash": "solid"}
+    if method == BEST:
+        return {"colour": ROLES["best_rank"].colour, "symbol": "diamond", "dash": "dash"}
     place = list(APPROXIMATIONS).index(method)
     dash = "dot" if APPROXIMATIONS[method].oracle else "solid"
     return {"colour": SEGMENTS[place % len(SEGMENTS)], "symbol": _MARKERS[place % len(_MARKERS)], "dash": dash}

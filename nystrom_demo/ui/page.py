@@ -20,6 +20,7 @@ from nystrom_demo.ui.request import Served, read_state
 from nystrom_demo.ui.sidebar import Sidebar, build_sidebar
 from nystrom_demo.ui.state import ENTRIES, TABS, PageState, checked
 from nystrom_demo.ui.tabs import attention as attention_tab
+from nystrom_demo.ui.tabs import compare as compare_tab
 from nystrom_demo.ui.tabs import error as error_tab
 from nystrom_demo.ui.tabs import learn as learn_tab
 from nystrom_demo.ui.tabs import tasks as tasks_tab
@@ -31,6 +32,7 @@ BUILDERS: dict[str, tuple[str, Callable[[Library, gr.HTML], View]]] = {
     "tasks": ("Tasks", tasks_tab.build),
     "attention": ("Attention", attention_tab.build),
     "error": ("Error", error_tab.build),
+    "compare": ("Compare", compare_tab.build),
     "time": ("Time", time_tab.build),
 }
 PAGE_STATE_JS = (Path(__file__).parent / "page_state.js").read_text(encoding="utf-8")

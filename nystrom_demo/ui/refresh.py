@@ -83,9 +83,9 @@ def input_updates(page: Page, asked: Asked, settled: Settled) -> dict[str, dict[
     updates: dict[str, dict[str, Any]] = {
         "num_landmarks": {"maximum": settled.size.seen},
         "task": {"info": checkpoint_line(checkpoint)},
-        "learn_layer": {"maximum": max(layers, 2)},
-        "learn_head": {"maximum": max(heads, 2)},
     }
+    for tab in ("learn", "compare"):
+        updates |= {f"{tab}_layer": {"maximum": max(layers, 2)}, f"{tab}_head": {"maximum": max(heads, 2)}}
     if asked.anew:  # the choices of now, not of the server's start
         updates["source"] = {"choices": [[name, name] for name in source_choices(page.library)]}
     for name in page.inputs:
@@ -103,8 +103,9 @@ def input_value(name: str, settled: Settled) -> Any:
     """What an input holds."""
     if name == "quick":
         return settled.chosen.num_landmarks if settled.chosen.num_landmarks in QUICK_LANDMARKS else None
-    value = getattr(settled.state, FIELD_OF.get(name, name))
-    if name in ("learn_layer", "learn_head"):
+    field = FIELD_OF.get(name, name)
+    value = getattr(settled.state, field)
+    if field in ("layer", "head"):
         return value + 1
     return list(value) if isinstance(value, tuple) else value
 

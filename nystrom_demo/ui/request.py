@@ -82,6 +82,10 @@ def read_request(request: str) -> Asked:
         raise UserError(NOT_OURS) from None
     sent = read_state(request)
     held, state = told.get("held"), checked(sent)
+    link = check_text("link", told.get("link", ""), MAX_LINK_CHARS, empty=True)
+    restored = check_switch("restored", told.get("restored", False))
+    # What a page says of changes is of the tab that it had open, and a link or a reload may open another.
+    changed = ENTRIES if link or restored else told.get("changed", ENTRIES)
     return Asked(
         check_integer("stamp", told.get("stamp"), 1, 2**31),
         state,
@@ -92,9 +96,9 @@ def read_request(request: str) -> Asked:
         ),
         held if isinstance(held, dict) else {},
         state.text != sent.get("text"),
-        frozenset(name for name in ENTRIES if name in told.get("changed", ENTRIES)),
-        check_text("link", told.get("link", ""), MAX_LINK_CHARS, empty=True),
-        check_switch("restored", told.get("restored", False)),
+        frozenset(name for name in ENTRIES if name in changed),
+        link,
+        restored,
     )
 
 

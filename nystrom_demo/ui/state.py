@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
+from nystrom_demo.approximations import APPROXIMATIONS
 from nystrom_demo.attention import PINV_ITERATIONS
 from nystrom_demo.benchmark import METHODS
 from nystrom_demo.benchmark.sweep import DEFAULT_METHODS
@@ -25,9 +26,14 @@ FIRST_TASK = "sequence-classification"
 DEFAULT_LANDMARKS = 16
 MAX_PINV_ITERATIONS = 20
 MAX_SOURCE_CHARS = 200  # of a checkpoint's name; a Hub id has at most 193
-TABS = ("learn", "tasks", "attention", "error", "time")
-READING = ("learn", "tasks", "attention", "error")  # those that read the text
+TABS = ("learn", "tasks", "attention", "error", "compare", "time")
+ITERATING = ("learn", "tasks", "attention", "error")  # those whose pseudo-inverse takes the steps that are set
+READING = (*ITERATING, "compare")  # those that read the text
+ANSWERING = ("tasks", "compare")
 MEASURES = ("frobenius", "spectral", "output")
+COMPARED = ("agent", "best-rank", "clustered", "nystrom-farthest", "nystrom-kmeans", "nystrom")  # unless chosen
+COMPARED_BY = ("frobenius", "output")
+COSTS = ("multiply_adds", "numbers_held")
 LONG_TEXTS = ("text", "random")
 LENGTHS = tuple(2**power for power in range(8, 18))
 SCOPES = ("attention", "model")
@@ -66,29 +72,34 @@ class PageState:
     task: str = _entry(FIRST_TASK, kinds.one_of(tuple(TASKS)), "task", READING)
     num_landmarks: int = _entry(DEFAULT_LANDMARKS, kinds.landmarks(), "m", TABS, "landmarks")
     pinv_iterations: int = _entry(
-        PINV_ITERATIONS, kinds.whole(0, MAX_PINV_ITERATIONS), "steps", TABS, "pseudo-inverse steps"
+        PINV_ITERATIONS, kinds.whole(0, MAX_PINV_ITERATIONS), "steps", (*ITERATING, "time"), "pseudo-inverse steps"
     )
-    inv_coeff_init_option: bool = _entry(False, kinds.switch("own", "heads"), "estimate", READING, "first estimate")
+    inv_coeff_init_option: bool = _entry(False, kinds.switch("own", "heads"), "estimate", ITERATING, "first estimate")
     device: str = _entry("cpu", kinds.name(40), "device", TABS)
     source: str = _entry(BUNDLED, kinds.name(MAX_SOURCE_CHARS), "checkpoint", READING)
     example: str | None = _entry(None, kinds.optional(kinds.one_of(tuple(load_examples()))), "example", READING)
     tab: str = _entry("learn", kinds.one_of(TABS), "tab")
-    layer: int = _entry(0, kinds.index(1_000), "layer", ("learn", "attention", "error"))
-    head: int = _entry(0, kinds.index(1_000), "head", ("learn", "attention", "error"))
+    layer: int = _entry(0, kinds.index(1_000), "layer", ("learn", "attention", "error", "compare"))
+    head: int = _entry(0, kinds.index(1_000), "head", ("learn", "attention", "error", "compare"))
     step: int = _entry(0, kinds.index(len(load_lessons())), "step", ("learn",))
     pinv_step: int = _entry(_TOUR.step, kinds.whole(0, 12), "pinv_step", ("learn",))
     average_padding: bool = _entry(_TOUR.average_padding, kinds.switch(), "average_padding", ("learn",))
     padding: int = _entry(_TOUR.padding, kinds.whole(0, 100), "padding", ("learn",))
     sharpness: float = _entry(_TOUR.sharpness, kinds.real(0, 15), "sharpness", ("learn",))
     masks: tuple[tuple[int, int], ...] | None = _entry(
-        None, kinds.optional(kinds.spans()), "hidden", ("tasks",), "hidden words"
+        None, kinds.optional(kinds.spans()), "hidden", ANSWERING, "hidden words"
     )
-    question: str | None = _entry(None, kinds.optional(kinds.text()), "question", ("tasks",))
-    choices_question: str | None = _entry(None, kinds.optional(kinds.text()), "asked", ("tasks",), "question")
-    options: str | None = _entry(None, kinds.optional(kinds.text()), "options", ("tasks",))
-    with_passage: bool = _entry(True, kinds.switch(), "passage", ("tasks",), "read the text first")
+    question: str | None = _entry(None, kinds.optional(kinds.text()), "question", ANSWERING)
+    choices_question: str | None = _entry(None, kinds.optional(kinds.text()), "asked", ANSWERING, "question")
+    options: str | None = _entry(None, kinds.optional(kinds.text()), "options", ANSWERING)
+    with_passage: bool = _entry(True, kinds.switch(), "passage", ANSWERING, "read the text first")
     cell: tuple[int, int] | None = _entry(None, kinds.optional(kinds.cell()), "cell")
     measure: str = _entry("frobenius", kinds.one_of(MEASURES), "measure", ("error",), "error")
+    approximations: tuple[str, ...] = _entry(
+        COMPARED, kinds.some_of(tuple(APPROXIMATIONS)), "approximations", ("compare",)
+    )
+    compared_by: str = _entry("frobenius", kinds.one_of(COMPARED_BY), "compared_by", ("compare",), "error compared")
+    cost: str = _entry("multiply_adds", kinds.one_of(COSTS), "cost", ("compare",))
     long_text: str = _entry("text", kinds.one_of(LONG_TEXTS), "long", (), "source")
     methods: tuple[str, ...] = _entry(DEFAULT_METHODS, kinds.some_of(tuple(METHODS)), "methods")
     longest: int = _entry(16_384, kinds.one_of(LENGTHS, kinds.number), "longest", (), "longest text")

@@ -30,8 +30,15 @@ class View(NamedTuple):
     needs_text: bool = True
 
 
-# Inputs that set a field of another name: a field may have more than one, and those of the tour count from 1.
-FIELD_OF = {"quick": "num_landmarks", "tasks_head": "task", "learn_layer": "layer", "learn_head": "head"}
+# Inputs that set a field of another name: a field may have more than one, and those of layer and head count from 1.
+FIELD_OF = {
+    "quick": "num_landmarks",
+    "tasks_head": "task",
+    "learn_layer": "layer",
+    "learn_head": "head",
+    "compare_layer": "layer",
+    "compare_head": "head",
+}
 
 
 def wired(components: NamedTuple, **results: Any) -> Values:

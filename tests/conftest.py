@@ -2,6 +2,9 @@
 
 import os
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes share the cores; before torch reads it
+
 import pytest
 from analysis_by_hand import input_ids, model  # noqa: F401  (fixtures)
 from browser import TIMEOUT_MS, app_url, open_page  # noqa: F401  (fixtures)

@@ -16,9 +16,16 @@ from nystrom_demo.checkpoints import Library, load_bundled
 from nystrom_demo.limits.cache import ANSWERS
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """Browser tests come last: Playwright keeps an event loop on the main thread, where others start their own."""
+    """Browser tests come last: Playwright keeps an event loop on the main thread, where others start their own.
+
+    The rest of a file goes to one process, and its browser tests to one that has no others left.
+    """
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    for item in items:
+        kind = "browser" if item.get_closest_marker("browser") else "plain"
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {kind}"))
 
 
 @pytest.fixture(autouse=True)

@@ -115,6 +115,7 @@ def test_keys_move_the_dial_and_the_server_hears_of_the_last(dial):
 
 def test_the_pseudo_inverse_s_steps_are_a_dial_too(dial, text):
     page = dial.page
+    page.locator("#sidebar-model-section button.label-wrap").click()
     slider = page.locator("#sidebar-pinv-iterations input[type=range]")
     slider.focus()
     for _ in range(5):

@@ -8,6 +8,7 @@ import pytest
 from browser import serving
 
 from nystrom_demo import tasks
+from nystrom_demo.errors import UserError
 from nystrom_demo.serving.launch import start
 from nystrom_demo.serving.settings import Settings
 from nystrom_demo.ui.page import build_app
@@ -20,9 +21,7 @@ needs_mcp = pytest.mark.skipif(importlib.util.find_spec("mcp") is None, reason="
 
 @pytest.mark.skipif(importlib.util.find_spec("mcp") is not None, reason="mcp is installed")
 def test_without_the_package_the_server_does_not_start_and_says_what_it_lacks():
-    with pytest.raises(
-        ModuleNotFoundError, match=r"NYSTROM_DEMO_MCP needs the package mcp; pip install 'gradio\[mcp\]'"
-    ):
+    with pytest.raises(UserError, match=r"NYSTROM_DEMO_MCP needs the package mcp; pip install 'gradio\[mcp\]'"):
         start(None, Settings(mcp=True), ready_check=lambda: None)
 
 

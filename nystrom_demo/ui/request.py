@@ -86,13 +86,16 @@ def read_request(request: str) -> Asked:
     restored = check_switch("restored", told.get("restored", False))
     # What a page says of changes is of the tab that it had open, and a link or a reload may open another.
     changed = ENTRIES if link or restored else told.get("changed", ENTRIES)
+    example = served.get("example")
+    if not isinstance(changed, list | dict) or not isinstance(example, str | None):
+        raise UserError(NOT_OURS)
     return Asked(
         check_integer("stamp", told.get("stamp"), 1, 2**31),
         state,
         Served(
             check_text("checkpoint", served.get("source"), MAX_SOURCE_CHARS),
             check_choice("task", served.get("task"), list(TASKS)),
-            served.get("example"),
+            example,
         ),
         held if isinstance(held, dict) else {},
         state.text != sent.get("text"),

@@ -191,7 +191,8 @@ class Attack:
             await writer.drain()
             head = await asyncio.wait_for(reader.read(4_096), 5)
             if match := re.match(rb"HTTP/1\.\d (\d+)", head):
-                self.note(int(match[1]), "wire", head.decode("latin-1").partition("\r\n\r\n")[2])
+                refusal = head.decode("latin-1").partition("\r\n\r\n")[2] if int(match[1]) >= 400 else ""
+                self.note(int(match[1]), "wire", refusal)
         except (TimeoutError, ConnectionError):
             self.statuses["closed or silent"] += 1
         finally:

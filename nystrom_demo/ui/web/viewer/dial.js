@@ -30,8 +30,10 @@ function heardInput(view, event) {
   if (!event.isTrusted || !view.head || view.root.offsetParent === null || !ourSlider(event)) return;
   event.stopImmediatePropagation();
   mirror(event.target);
-  const value = (name) => /** @type {HTMLInputElement} */ (sliderOf(name)).valueAsNumber;
-  view.dial = { m: Math.min(value('m'), view.head.n), steps: value('steps') };
+  const { n, pinv_iterations } = view.head;
+  const value = (name) => /** @type {HTMLInputElement | null} */ (sliderOf(name))?.valueAsNumber;
+  // The steps' slider is folded away at first, and not on the page until it is unfolded.
+  view.dial = { m: Math.min(value('m') ?? view.head.m, n), steps: value('steps') ?? pinv_iterations };
   follow(view);
 }
 

@@ -26,6 +26,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         kind = "browser" if item.get_closest_marker("browser") else "plain"
         item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {kind}"))
+        if kind == "browser":  # two walks share two cores with two servers; each rerun is listed in the summary
+            item.add_marker(pytest.mark.flaky(reruns=2))
 
 
 @pytest.fixture(autouse=True)
